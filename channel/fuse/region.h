@@ -34,6 +34,21 @@
  *         death in the middle of that copy loses nothing: the copy is made again.
  *         FORGET and INTERRUPT, which the kernel never sends by a ring, use plain slots.
  *
+ *         The service's part, in this order: state ANSWERED; copy (payload into the buffer, fuse_out_header into
+ *         ring.in_out, ring.ring_ent_in_out.payload_sz; commit_id and flags stay as they came);
+ *         region_queue_post. The keeper's part, in this order: see the bit; read commit_id; state FETCHING; clear the
+ * bit; submit. So after a death the next service looks at the bit of done first (acquire), then at the state: bit set
+ * the keeper has it; nothing to do bit clear, ANSWERED         the copy may be half made: make it again, post bit
+ * clear, DELIVERED        take up bit clear, FETCHING         with the kernel, or its completion has not been looked at
+ * yet The keeper rings every doorbell after a death, because the dead service may have had no time to.
+ *
+ *         Completion queue q lies in the region, in the page region_completions(q): the kernel refuses to
+ *         pass an io_uring through a socket, so the service gets no io_uring, but an eventfd a queue (keeper's RING),
+ *         which counts up at every completion. The service reads region_queue_peek until it is empty, then
+ *         blocks in read(2) of the eventfd. A new service peeks before it reads the eventfd. Only the
+ *         service takes completions. user_data is the entry; a negative res means that the kernel has cancelled the
+ *         entry or refused it: SLOT_DEAD. No more than one completion an entry is ever outstanding.
+ *
  * ANSWERED always means: reply and reply_size (or the payload, when reply_external) are complete; an
  * answer that is given again is refused by the kernel (-ENOENT) or ignored by the keeper (the slot is
  * no longer ANSWERED), so giving it twice does no harm.
@@ -48,13 +63,15 @@
 
 #include <driveway/filesystem.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "protocol.h"
 
 #define REGION_MAGIC	   0x4e474552u /* "REGN" */
 #define REGION_VERSION	   1u	       /* of this layout: a service refuses another one */
-#define REGION_QUEUES_MAX  256u	       /* CPUs */
+#define REGION_PAGE	   4096u       /* alignment of what the kernel maps; no ring where pages are larger */
+#define REGION_QUEUES_MAX  250u	       /* CPUs; as many as descriptors fit into one message */
 #define REGION_DEPTH_MAX   64u	       /* ring slots a queue: bits of done */
 #define REGION_PLAIN_SLOTS 64u
 #define REGION_PAYLOAD	   (1u << 20)		    /* largest read or write */
@@ -89,7 +106,20 @@ struct region_queue {
 	_Atomic uint64_t done;	   /* bit i: slot i is ANSWERED and wants to be committed */
 	_Atomic uint32_t doorbell; /* futex: counts rings of the bell */
 	_Atomic uint32_t sleeping; /* the pump thread waits on doorbell, or is about to */
+	/* Where in the page region_completions the kernel's completion queue is; written by the keeper before RING
+	 * answers, read only from then on. */
+	uint32_t cq_head;    /* offset of the consumer's counter */
+	uint32_t cq_tail;    /* offset of the kernel's counter */
+	uint32_t cq_entries; /* offset of the array of struct region_completion */
+	uint32_t cq_mask;    /* number of its elements - 1 */
 } __attribute__((aligned(128)));
+
+/* struct io_uring_cqe */
+struct region_completion {
+	uint64_t user_data; /* entry */
+	int32_t res;	    /* 0: the slot holds a request; negative errno: the entry is dead */
+	uint32_t flags;
+};
 
 struct region {
 	uint32_t magic;
@@ -121,11 +151,16 @@ static inline uint64_t region_slots_offset(void)
 	return (sizeof(struct region) + 4095u) & ~(uint64_t)4095u;
 }
 
-static inline uint64_t region_buffers_offset(uint32_t queue_count, uint32_t depth, uint32_t plain_count)
+static inline uint64_t region_completions_offset(uint32_t queue_count, uint32_t depth, uint32_t plain_count)
 {
 	uint64_t end = region_slots_offset() +
 		       region_slot_total(queue_count, depth, plain_count) * sizeof(struct region_slot);
 	return (end + 4095u) & ~(uint64_t)4095u;
+}
+
+static inline uint64_t region_buffers_offset(uint32_t queue_count, uint32_t depth, uint32_t plain_count)
+{
+	return region_completions_offset(queue_count, depth, plain_count) + (uint64_t)queue_count * REGION_PAGE;
 }
 
 static inline uint64_t region_size(uint32_t queue_count, uint32_t depth, uint32_t plain_count)
@@ -149,6 +184,46 @@ static inline void *region_buffer(struct region *region, uint64_t index)
 {
 	return (char *)region + region_buffers_offset(region->queue_count, region->depth, region->plain_count) +
 	       index * (uint64_t)REGION_BUFFER;
+}
+
+/* The page that holds queue's completion queue. */
+static inline char *region_completions(const struct region *region, uint32_t queue)
+{
+	return (char *)(uintptr_t)region +
+	       region_completions_offset(region->queue_count, region->depth, region->plain_count) +
+	       (uint64_t)queue * REGION_PAGE;
+}
+
+/* The oldest completion of queue that was not taken, into *out; false: there is none. One thread a queue. */
+static inline bool region_queue_peek(const struct region *region, uint32_t queue, struct region_completion *out)
+{
+	const struct region_queue *q = &region->queues[queue];
+	char *page = region_completions(region, queue);
+	uint32_t head = atomic_load_explicit((_Atomic uint32_t *)(page + q->cq_head), memory_order_relaxed);
+
+	if (head == atomic_load_explicit((_Atomic uint32_t *)(page + q->cq_tail), memory_order_acquire))
+		return false;
+	*out = ((struct region_completion *)(page + q->cq_entries))[head & q->cq_mask];
+	return true;
+}
+
+/* Take the completion that region_queue_peek gave, once its slot is marked. */
+static inline void region_queue_advance(const struct region *region, uint32_t queue)
+{
+	_Atomic uint32_t *head = (_Atomic uint32_t *)(region_completions(region, queue) +
+						      region->queues[queue].cq_head);
+
+	atomic_store_explicit(head, atomic_load_explicit(head, memory_order_relaxed) + 1, memory_order_release);
+}
+
+/*
+ * Hand the answered slots of queue, bits of entries, to the pump thread. Returns true when it sleeps: then add 1 to
+ * doorbell and wake it (futex, shared).
+ */
+static inline bool region_queue_post(struct region *region, uint32_t queue, uint64_t entries)
+{
+	atomic_fetch_or_explicit(&region->queues[queue].done, entries, memory_order_seq_cst);
+	return atomic_load_explicit(&region->queues[queue].sleeping, memory_order_seq_cst) != 0;
 }
 
 #endif
