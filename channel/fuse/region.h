@@ -95,9 +95,11 @@ struct region_slot {
 	int32_t error;		  /* reply: 0 or negative errno */
 	uint32_t reply_size;	  /* reply: bytes behind the out header */
 	uint32_t reply_external;  /* reply: they stand in the buffer already, not in reply */
-	uint32_t reserved;
+	uint32_t reply_offset;	  /* reply_external: where in the buffer they begin */
 	uint8_t reply[REGION_REPLY_MAX];
 	struct dw_notes notes;
+	_Atomic uint32_t interrupted; /* the program was signalled while it waited for the answer */
+	uint32_t running;	      /* the file system was being called: a death by its own fault may be this one's */
 	struct fuse_uring_req_header ring __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
 
