@@ -17,10 +17,17 @@
  * References are 32-bit numbers in units of 16 bytes from the region's start, so they mean the same at any
  * address and reach 64 GiB; 0 is none.
  *
- * Exactly once: arena_sequence counts commits. Inside a transaction arena_sequence(a) + 1 is the
- * number that the commit will have. An operation stores this number and its result in the request's
- * notes before it commits; when the request is replayed, a number up to arena_sequence means that
- * it took effect and the result in the notes is its answer; any other means that it did not.
+ * Exactly once: every commit has a number, one more than the one before. Inside a transaction
+ * arena_sequence(a) + 1 is the number that the commit will have. As the last thing before
+ * arena_commit an operation stores this number and its result in the request's notes. When the request is
+ * replayed, arena_committed of that number says whether it took effect; the result in the notes is then its
+ * answer. The number of a transaction that a death cut off is never given out again: arena_open
+ * writes it down, so that a later commit is not taken for it. After arena_rollback the number is used again, which
+ * is why nothing may come between the notes and the commit.
+ *
+ * The heap is cut into chunks of 64 KiB. A chunk holds objects of one size class or is part of a run of
+ * chunks that holds one large object; a chunk whose last object is freed can become anything again.
+ * What a transaction frees keeps its bytes until the commit, or they are in the log, so that it can be undone.
  *
  * Threads: the arena has no lock. Its owner holds one exclusively from arena_begin to arena_commit, and
  * shared or exclusively for everything else.
@@ -67,7 +74,10 @@ size_t arena_room(const struct arena *arena);
 uint64_t arena_commit(struct arena *arena);
 /* All changes since arena_begin are undone. */
 void arena_rollback(struct arena *arena);
+/* Number of the last commit; 1 for a new arena, so that 0 in a request's notes is no commit. */
 uint64_t arena_sequence(const struct arena *arena);
+/* Whether the transaction with this number (from a request's notes; 0 is none) was committed. */
+bool arena_committed(const struct arena *arena, uint64_t sequence);
 
 /*
  * Inside a transaction. Memory of size bytes (1 to ARENA_ALLOC_MAX), zeroed, aligned to 16; 0 when the arena is full.
@@ -78,6 +88,13 @@ void arena_free(struct arena *arena, arena_ref ref, size_t size);
 
 /* Bytes of the heap in use, with the allocator's rounding. */
 uint64_t arena_used(const struct arena *arena);
+
+/*
+ * Outside a transaction, the owner's lock held exclusively. Finds memory of the heap that is not in use any more and
+ * was touched, for the owner to give back to the system (the bytes may change as they like): *offset and *length
+ * in bytes from the region's start. *cursor starts as 0 and is the arena's from then on; false: there is no more.
+ */
+bool arena_trim(struct arena *arena, uint32_t *cursor, uint64_t *offset, uint64_t *length);
 
 struct arena {
 	char *base;
