@@ -58,8 +58,11 @@ int keeper_client_open(struct keeper_client **out, int socket);
 void keeper_client_close(struct keeper_client *client);
 
 int keeper_client_hello(struct keeper_client *client, struct keeper_hello *out);
-/* The n-th of the mounted drives, 0 first. -ENOENT. */
-int keeper_client_drive(struct keeper_client *client, uint32_t n, struct keeper_drive *out);
+/*
+ * The mounted drive with the lowest id above after; 0 gives the first, its id the second, and so on. (Not by
+ * position: a drive may go away between two questions.) -ENOENT: that was the last.
+ */
+int keeper_client_drive(struct keeper_client *client, uint32_t after, struct keeper_drive *out);
 /*
  * Mount. On success *out is as keeper_client_drive gives it, but that spec stays empty. Blocks up to 10 s. On failure
  * text (text_size bytes, may be NULL) receives one line, or "". -EBUSY, -ETIMEDOUT, -EPERM, -EACCES, -ENOENT, ...:

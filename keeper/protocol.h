@@ -16,9 +16,10 @@
  *           answer   arg[0] the keeper's pid, arg[1] services started so far (1: this is the first), arg[2] the last
  *                    one's wait status (0: none before), arg[3] drives now, flags (STAY); fd: the listening
  *                    control socket. -EPROTO: another protocol
- * DRIVE     asks     arg[0] n (0 to drives - 1)
- *           answer   drive, target, spec, fsname, flags, arg[0] ring queues started, arg[1] ring queues that RING
- *                    can start (0: plain only); fds: fuse, region. -ENOENT: no n-th
+ * DRIVE     asks     drive: an id, 0 to begin
+ *           answer   of the drive with the lowest id above it: drive, target, spec, fsname, flags, arg[0] ring queues
+ *                    started, arg[1] ring queues that RING can start (0: plain only); fds: fuse, region. -ENOENT:
+ *                    that was the last
  * ADD       asks     target, fsname, spec, flags, arg[0] ring depth, 1 to 64 (0: 16)
  *           answer   drive, arg[1] as DRIVE; fds: fuse, region. -EBUSY (64 drives), -ETIMEDOUT, or mount's error;
  *                    nothing is left behind then. A mount on target whose file system is dead (ENOTCONN) is
