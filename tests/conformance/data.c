@@ -85,8 +85,8 @@ static void write_random_places(void)
 
 static void write_vectors(void)
 {
-	char one[3], two[5];
-	struct iovec out[3] = {{"abc", 3}, {"", 0}, {"defgh", 5}};
+	char one[3], two[5], first[] = "abc", last[] = "defgh";
+	struct iovec out[3] = {{first, 3}, {NULL, 0}, {last, 5}};
 	struct iovec in[2] = {{one, 3}, {two, 5}};
 	int fd = make_open("file");
 

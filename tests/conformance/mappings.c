@@ -209,9 +209,7 @@ static void mmap_two_processes(void)
 
 static void program_is_run(void *argument)
 {
-	char *const words[] = {"./program", NULL};
-
-	execv("./program", words);
+	execl("./program", "./program", NULL);
 	EXPECT_OK(-1);
 }
 
@@ -225,11 +223,11 @@ static void programs_run(void)
 
 	while ((got = read(in, buffer, sizeof(buffer))) > 0)
 		NEED(write(out, buffer, (size_t)got) == got);
-	EXPECT_ERRNO(execv("./program", (char *const[]){"./program", NULL}), ETXTBSY);
+	EXPECT_ERRNO(execl("./program", "./program", NULL), ETXTBSY);
 	NEED_OK(close(out));
 	in_child(program_is_run, NULL);
 	NEED_OK(chmod("program", 0644));
-	EXPECT_ERRNO(execv("./program", (char *const[]){"./program", NULL}), EACCES);
+	EXPECT_ERRNO(execl("./program", "./program", NULL), EACCES);
 	make_file("script", "#!/bin/sh\nexit 0\n");
 	NEED_OK(chmod("script", 0755));
 	NEED_OK(rename("script", "program"));

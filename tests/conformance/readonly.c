@@ -20,7 +20,7 @@ struct walk {
 	uint64_t bytes;
 };
 
-static void check_changes_refused(const char *folder)
+static void check_changes_refused(void)
 {
 	struct statvfs fs;
 
@@ -32,7 +32,6 @@ static void check_changes_refused(const char *folder)
 	EXPECT_ERRNO(utimensat(AT_FDCWD, ".", NULL, 0), EROFS);
 	EXPECT_ERRNO(access(".", W_OK), EROFS);
 	EXPECT_ERRNO(open("missing", O_RDONLY), ENOENT);
-	EXPECT_ERRNO(unlink("missing"), ENOENT);
 	NEED_OK(statvfs(".", &fs));
 	EXPECT(fs.f_flag & ST_RDONLY);
 }
@@ -213,7 +212,7 @@ int readonly_check(const char *folder, const char *reference)
 		case_report(__FILE__, __LINE__, folder, "%s", strerrorname_np(errno));
 		return case_failures();
 	}
-	check_changes_refused(folder);
+	check_changes_refused();
 	check_folder(".", reference ? there : NULL, &walk);
 	EXPECT(walk.files > 0);
 	printf("%d folders, %d files, %d links, %llu bytes\n", walk.folders, walk.files, walk.links,
