@@ -15,11 +15,10 @@ WIDTH, LEFT, RIGHT, HEIGHT, BAND = 1200, 80, 20, 220, 110
 
 
 class Panel:
-    """title, unit; categories across, series (contenders) beside one another in each; spreads[category][series]."""
+    """categories across, series (contenders) beside one another in each; spreads[category][series]."""
 
-    def __init__(self, title, unit, categories, series, spreads, logarithmic=False, lines=None):
+    def __init__(self, title, categories, series, spreads, logarithmic=False, lines=None):
         self.title = title
-        self.unit = unit
         self.categories = categories
         self.series = series
         self.spreads = spreads
@@ -53,7 +52,6 @@ class Panel:
             line = base - height(tick)
             out.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{line:.1f}" y2="{line:.1f}" class="grid"/>'
                        f'<text x="{LEFT - 6}" y="{line + 4:.1f}" class="tick">{label(tick)}</text>')
-        out.append(f'<text x="{LEFT - 6}" y="{y + 34}" class="tick">{escape(self.unit)}</text>')
         for column, category in enumerate(self.categories):
             start = LEFT + column * span + (span - bar * len(self.series)) / 2
             out.append(f'<text x="{LEFT + (column + 0.5) * span:.1f}" y="{base + 18}" class="name">'
@@ -88,7 +86,7 @@ def label(value):
     return f'{value:.3g}'
 
 
-def panel_of(record, group, works, title, unit, logarithmic=False, relative_to=None, lines=None):
+def panel_of(record, group, works, title, logarithmic=False, relative_to=None, lines=None):
     """None when nothing of it was measured."""
     series, spreads = [], {}
     for work, text in works:
@@ -106,28 +104,28 @@ def panel_of(record, group, works, title, unit, logarithmic=False, relative_to=N
     if not categories:
         return None
     lines = {text: bound for text, bound in (lines or {}).items() if text in spreads}
-    return Panel(title, unit, categories, series, spreads, logarithmic, lines)
+    return Panel(title, categories, series, spreads, logarithmic, lines)
 
 
 def panels(record):
     rm = sorted((work for work in record.values if work.startswith('folder/rm-')), key=lambda w: int(w[10:]))
     short = {work: text.replace('sequential ', '').replace('1 MiB ', '1M ').replace('4 KiB ', '4K ')
-             .replace(' + fsync', '') for work, text, _ in DATA}
+             .replace(' + fsync', '').replace('page cache', 'cached') for work, text, _ in DATA}
     found = [
         panel_of(record, 'data', [(work, short[work]) for work, _, _ in DATA],
-                 'File data, as a part of native speed (more is better; dashed: asked of local io_uring)', 'x native',
+                 'File data, native speed is 1; 2 threads (more is better; dashed: asked of local io_uring)',
                  relative_to='native', lines={short[work]: bound for work, _, bound in DATA}),
         panel_of(record, 'names', [(work, text.replace(' a missing name', ' missing name')) for work, text, _ in LIST],
-                 'Names, 2 threads, time-outs 0 (operations a second, logarithmic; more is better)', 'ops/s', True),
+                 'Names, 2 threads, time-outs 0 (operations a second, logarithmic; more is better)', True),
         panel_of(record, 'find', [('names', 'find, names'), ('attributes', 'find, names and attributes')],
-                 'Cold find over the tree (less is better)', 's'),
+                 'Cold find over the tree, seconds (less is better)'),
         panel_of(record, 'folder', [('list-first', 'readdir, caches dropped'), ('list', 'readdir'), ('ls', 'ls -f')],
-                 'Listing one large folder (less is better)', 's'),
+                 'Listing one large folder, seconds (less is better)'),
         panel_of(record, 'folder', [(work[7:], f'rm -r of {int(work[10:]):,}') for work in rm],
-                 'Removing one large folder (less is better)', 's'),
-        panel_of(record, 'start', [('map', 'driveway map')], 'From map to the first answer (less is better)', 'ms'),
+                 'Removing one large folder, seconds (less is better)'),
+        panel_of(record, 'start', [('map', 'driveway map')], 'From map to the first answer, milliseconds (less is better)'),
         panel_of(record, 'idle', [('resident', 'resident'), ('anonymous', 'anonymous'), ('file', 'file'),
-                                  ('shared', 'shared')], 'Idle with one drive (less is better)', 'MB'),
+                                  ('shared', 'shared')], 'Idle with one drive, resident MB (less is better)'),
     ]
     return [panel for panel in found if panel is not None]
 
