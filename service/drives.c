@@ -151,6 +151,13 @@ struct drive *drives_find(struct drives *drives, const char *target)
 	return drive;
 }
 
+void drives_get(struct drives *drives, struct drive *drive)
+{
+	pthread_mutex_lock(&drives->lock);
+	drive->references++;
+	pthread_mutex_unlock(&drives->lock);
+}
+
 void drives_put(struct drives *drives, struct drive *drive)
 {
 	bool last;

@@ -70,6 +70,8 @@ int drives_reserve(struct drives *drives, struct drive *drive, enum drive_state 
 void drives_remove(struct drives *drives, struct drive *drive);
 /* A reference to the drive with this target, NULL: none. */
 struct drive *drives_find(struct drives *drives, const char *target);
+/* One reference more to a drive of which the caller has one. */
+void drives_get(struct drives *drives, struct drive *drive);
 void drives_put(struct drives *drives, struct drive *drive);
 /* References to all drives in the order in which they were entered; out has room for DRIVES_MAX. Returns how many. */
 size_t drives_snapshot(struct drives *drives, struct drive **out);
