@@ -50,7 +50,8 @@ struct channel_config {
 	int stack_depth;	  /* for passthrough, 1 or 2; 0: 2 */
 	/*
 	 * Start the ring: ask the keeper. ring_fds has room for REGION_QUEUES_MAX; on success ring_fds[0 .. *count-1]
-	 * are eventfds, one a queue, which count completions (region.h, "ring"), for the channel to close. Called at most once, after INIT, from a channel thread. A negative errno: plain.
+	 * are eventfds, one a queue, which count completions (region.h, "ring"), for the channel to close. Called at
+	 * most once, after INIT, from a channel thread. A negative errno: plain.
 	 */
 	int (*start_ring)(void *context, int *ring_fds, uint32_t *count);
 	/* The kernel has closed the connection (unmounted or aborted). Called once, from a channel thread, which then

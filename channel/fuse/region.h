@@ -108,6 +108,7 @@ struct region_queue {
 	_Atomic uint64_t done;	   /* bit i: slot i is ANSWERED and wants to be committed */
 	_Atomic uint32_t doorbell; /* futex: counts rings of the bell */
 	_Atomic uint32_t sleeping; /* the pump thread waits on doorbell, or is about to */
+	_Atomic uint64_t requests; /* delivered by this queue; counted by the service, for status */
 	/* Where in the page region_completions the kernel's completion queue is; written by the keeper before RING
 	 * answers, read only from then on. */
 	uint32_t cq_head;    /* offset of the consumer's counter */
