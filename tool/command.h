@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * command.h - the driveway command
+ *
+ *    main.c        which subcommand
+ *    map.c unmap.c list.c status.c   one each
+ *    help.c        what --help prints
+ *    client.c      talking to the service
+ *    start.c       starting it when it does not run
+ *    paths.c       making what people type absolute
+ *    users.c       who keeps a drive busy
+ *    mounts.c      what the mount table says of a folder
+ *
+ * A subcommand returns the exit status: 0; 1 after one line on standard error that says what is wrong and
+ * what to do (complain); 2 after one line about how it was called (usage). The command has one thread.
+ */
+#ifndef TOOL_COMMAND_H
+#define TOOL_COMMAND_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "support/jsonrpc.h"
+
+#define EXIT_MISTAKE 1
+#define EXIT_USAGE   2
+
+#define COMMAND_LINE_MAX 1024
+
+/* argv[0] is the subcommand. */
+int command_map(int argc, char **argv);
+int command_unmap(int argc, char **argv);
+int command_list(int argc, char **argv);
+int command_status(int argc, char **argv);
+
+/* help.c. command: a subcommand, or NULL for the overview. false: there is no such subcommand. */
+bool help_print(const char *command);
+
+/* main.c. "driveway: " and one line on standard error; returns EXIT_MISTAKE or EXIT_USAGE. */
+int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* One line of JSON, indented, on standard output. Steals value. */
+int print_json(json_t *value);
+
+/*
+ * client.c. Call method with params (stolen) and give its result (a new reference). start: start the service when none
+ * runs. 0; -ENOENT: none runs; -ECONNRESET: the connection ended without an answer, so it is not known whether
+ * the method was carried out; -EREMOTEIO: the service said error; others: error->message says what.
+ */
+int client_call(const char *method, json_t *params, bool start, json_t **result, struct jsonrpc_error *error);
+
+/* start.c. Start drivewayd, whose socket will be in folder, and wait until it answers; out: a connected socket.
+ * A negative errno with one line in error. */
+int start_service(const char *folder, int *out, char *error, size_t error_size);
+/* Connect to the service in folder: 0 and *out, -ENOENT (none runs, or its socket is stale), or another error. */
+int start_connect(const char *folder, int *out);
+
+/*
+ * paths.c. The absolute form of what names a drive's folder, without touching the drive itself, so that it works for
+ * one that is dead or hangs. out has PATH_MAX bytes. A negative errno.
+ */
+int paths_target(const char *path, char *out);
+/* The absolute form of SOURCE when it begins with the path of a plug-in; other sources are copied. The caller frees it.
+ */
+char *paths_source(const char *source);
+
+/* mounts.c */
+struct mount_entry {
+	unsigned major, minor; /* device */
+	char type[64];	       /* such as fuse.driveway */
+};
+/* What is mounted topmost at target. false: nothing. */
+bool mounts_find(const char *target, struct mount_entry *out);
+
+/*
+ * users.c. Write who uses the file system at target as "PID (name), PID (name), ..." to out. Looks at what /proc
+ * tells and touches no file on the drive; bounded in time. false: nobody was found.
+ */
+bool users_describe(const char *target, char *out, size_t size);
+
+#endif
