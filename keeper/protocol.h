@@ -26,7 +26,8 @@
  *                    cleared first
  * RING      asks     drive, after INIT
  *           answer   arg[0] queues; fds: an eventfd a queue, see region.h. Asked again, by the next service, it gives
- * the same. -EOPNOTSUPP and others: the kernel will not; it sends everything by plain then REMOVE    asks     drive,
+ * the same. -EAGAIN: region.initialized is not set yet. -EOPNOTSUPP and others: the kernel
+ *                    will not; it sends everything by plain then, and for good REMOVE    asks     drive,
  * flags (FORCE) answer   0, also when somebody else has unmounted it, or -EBUSY; without FORCE nothing has changed
  * then. FORCE: writes back what it can within a limit, takes the drive out of the tree and cuts its connection KEEP
  * asks     drive, name, arg[0] size answer   flags (FRESH); fd: the memory. -EINVAL (other size), -ENOSPC (16 a drive)
