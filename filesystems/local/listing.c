@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * listing.c - reading folders
+ *
+ * The offsets given out are the host's own (d_off), so the next process, with a descriptor opened anew, goes on where
+ * the last one stopped. A handle reads ahead one buffer of entries; its lock covers buffer and position.
+ *
+ * With attributes each entry costs one statx, and is entered and counted as by a lookup. An entry that has
+ * vanished since is left out.
+ *
+ * Exactly once: a listing changes nothing but counts. Those that were given for an answer that never reached the kernel
+ * are not taken back: the nodes stay known until the drive is unmapped, which costs their memory and no more.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "local.h"
+
+#define LISTING_BUFFER (32u << 10)
+
+struct host_entry { /* linux_dirent64 */
+	uint64_t ino;
+	int64_t next;
+	uint16_t size;
+	uint8_t type;
+	char name[];
+};
+
+int local_opendir(struct dw_filesystem *fs, const struct dw_request *req, uint64_t node, struct dw_open *out)
+{
+	struct local *local = local_of(fs);
+	struct opened *opened;
+
+	if ((req->flags & DW_REQUEST_REPLAYED) && table_noted(&local->table, req->notes))
+		return handle_again(local, req, out);
+	int err = node_open(local, node, DW_NO_HANDLE, O_RDONLY | O_DIRECTORY, &opened, NULL);
+	if (err != 0)
+		return err;
+	folder_keep(local, node, opened);
+	table_lock(&local->table);
+	struct node *known = table_node(&local->table, node);
+	struct handle *handle = NULL;
+	err = -ESTALE;
+	if (known != NULL) {
+		table_begin(&local->table);
+		handle = table_make_handle(&local->table, known, O_DIRECTORY);
+		if (handle != NULL) {
+			table_set_opened(&local->table, handle, opened);
+			req->notes->word[NOTE_HANDLE] = handle->id;
+			*out = (struct dw_open){.handle = handle->id};
+			table_commit(&local->table, req->notes);
+			err = 0;
+		} else {
+			table_rollback(&local->table);
+			err = -ENOMEM;
+		}
+	}
+	table_unlock(&local->table);
+	if (err != 0)
+		opened_put(opened);
+	return err;
+}
+
+/* The entry at opened->next, reading on if need be. NULL with *err 0: the end. Under opened->lock. */
+static const struct host_entry *next_entry(struct opened *opened, int *err)
+{
+	*err = 0;
+	if (opened->next >= opened->fill) {
+		if (opened->buffer == NULL)
+			opened->buffer = malloc(LISTING_BUFFER);
+		if (opened->buffer == NULL) {
+			*err = -ENOMEM;
+			return NULL;
+		}
+		long got = syscall(SYS_getdents64, opened->fd, opened->buffer, LISTING_BUFFER);
+		opened->next = 0;
+		opened->fill = got > 0 ? (uint32_t)got : 0;
+		if (got < 0 && errno != ENOENT) /* ENOENT: the folder was removed */
+			*err = -errno;
+		if (got <= 0)
+			return NULL;
+	}
+	return (const struct host_entry *)(opened->buffer + opened->next);
+}
+
+static bool is_dots(const char *name)
+{
+	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+}
+
+static void plain_entry(const struct host_entry *found, struct dw_entry *entry)
+{
+	*entry = (struct dw_entry){.attr = {.ino = found->ino, .mode = (uint32_t)found->type << 12}};
+}
+
+/* Enter and count what stx says, and add it. false: it did not fit. */
+static bool add_counted(struct local *local, const struct dw_request *req, uint64_t folder, struct dw_listing *listing,
+			const struct host_entry *found, const struct statx *stx, int *err)
+{
+	struct dw_entry entry;
+	size_t length = strlen(found->name);
+	bool fitted = false;
+
+	table_lock(&local->table);
+	table_begin(&local->table);
+	struct node *node = entry_enter(local, folder, found->name, stx, &entry, err);
+	if (node == NULL && *err == -ELOOP) {
+		*err = 0;
+		plain_entry(found, &entry);
+		fitted = listing->add(listing, found->name, length, (uint64_t)found->next, &entry);
+		table_rollback(&local->table);
+	} else if (node == NULL) {
+		table_rollback(&local->table);
+	} else if (listing->add(listing, found->name, length, (uint64_t)found->next, &entry)) {
+		fitted = true;
+		table_commit(&local->table, NULL);
+	} else {
+		table_rollback(&local->table);
+	}
+	table_unlock(&local->table);
+	return fitted;
+}
+
+int local_readdir(struct dw_filesystem *fs, const struct dw_request *req, uint64_t node, uint64_t handle,
+		  uint64_t offset, struct dw_listing *listing)
+{
+	struct local *local = local_of(fs);
+	struct opened *opened;
+	int err = handle_get(local, node, handle, &opened);
+
+	if (err != 0)
+		return err;
+	pthread_mutex_lock(&opened->lock);
+	if (offset != opened->position || (offset == 0 && opened->fill != 0)) {
+		opened->fill = 0;
+		opened->next = 0;
+		opened->position = offset;
+		if (lseek(opened->fd, (off_t)offset, SEEK_SET) < 0)
+			err = -errno;
+	}
+	while (err == 0) {
+		const struct host_entry *found = next_entry(opened, &err);
+		struct dw_entry entry;
+		struct statx stx;
+
+		if (found == NULL)
+			break;
+		bool fitted = true;
+		plain_entry(found, &entry);
+		if (!listing->attributes || is_dots(found->name)) {
+			fitted = listing->add(listing, found->name, strlen(found->name), (uint64_t)found->next, &entry);
+		} else {
+			int missing = local_statx(opened->fd, found->name, &stx);
+
+			if (missing == 0)
+				fitted = add_counted(local, req, node, listing, found, &stx, &err);
+			else if (missing != -ENOENT)
+				fitted = listing->add(listing, found->name, strlen(found->name), (uint64_t)found->next,
+						      &entry);
+		}
+		if (err != 0 || !fitted)
+			break;
+		opened->position = (uint64_t)found->next;
+		opened->next += found->size;
+	}
+	pthread_mutex_unlock(&opened->lock);
+	opened_put(opened);
+	return err;
+}
+
+int local_fsyncdir(struct dw_filesystem *fs, const struct dw_request *req, uint64_t node, uint64_t handle,
+		   bool data_only)
+{
+	return local_fsync(fs, req, node, handle, data_only);
+}
