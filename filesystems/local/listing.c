@@ -88,6 +88,25 @@ static const struct host_entry *next_entry(struct opened *opened, int *err)
 	return (const struct host_entry *)(opened->buffer + opened->next);
 }
 
+/*
+ * Back to the start by a fresh open file under the same descriptor: ext4, when the first thing that it was asked
+ * for was the end of the folder, finds nothing at the start either after lseek.
+ */
+static int seek_to(const struct opened *opened, uint64_t offset)
+{
+	int fresh = offset == 0 ? openat(opened->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int err = 0;
+
+	if (fresh >= 0) {
+		if (dup3(fresh, opened->fd, O_CLOEXEC) < 0)
+			err = -errno;
+		close(fresh);
+	} else if (lseek(opened->fd, (off_t)offset, SEEK_SET) < 0) {
+		err = -errno;
+	}
+	return err;
+}
+
 static bool is_dots(const char *name)
 {
 	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
@@ -140,8 +159,7 @@ int local_readdir(struct dw_filesystem *fs, const struct dw_request *req, uint64
 		opened->fill = 0;
 		opened->next = 0;
 		opened->position = offset;
-		if (lseek(opened->fd, (off_t)offset, SEEK_SET) < 0)
-			err = -errno;
+		err = seek_to(opened, offset);
 	}
 	while (err == 0) {
 		const struct host_entry *found = next_entry(opened, &err);
