@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,25 +114,54 @@ static void read_reason(int log, off_t start, char *out, size_t size)
 	text_printable(out, size, line);
 }
 
-/* Wait until the service answers a connection; -ETIMEDOUT, or -ECHILD when drivewayd ended with a failure. */
+/* Has the service answered a question on fd by deadline? The socket listens before the service runs. */
+static bool answers(int fd, int64_t deadline)
+{
+	static const char question[] = "{\"jsonrpc\":\"2.0\",\"method\":\"version\",\"id\":0}\n";
+	struct pollfd one = {.fd = fd, .events = POLLIN};
+	char answer[1024];
+	size_t length = 0;
+
+	if (send(fd, question, sizeof(question) - 1, MSG_NOSIGNAL) != sizeof(question) - 1)
+		return false;
+	while (length == 0 || answer[length - 1] != '\n') {
+		int64_t left = deadline - now_milliseconds();
+		ssize_t got;
+
+		if (left <= 0 || length == sizeof(answer) || poll(&one, 1, (int)left) <= 0)
+			return false;
+		got = recv(fd, answer + length, sizeof(answer) - length, 0);
+		if (got <= 0)
+			return false;
+		length += (size_t)got;
+	}
+	return true;
+}
+
+/* Wait until the service answers; -ETIMEDOUT, or -ECHILD when drivewayd ended with a failure. */
 static int wait_for_service(const char *folder, pid_t keeper, int *out)
 {
 	int64_t deadline = now_milliseconds() + START_MILLISECONDS;
 	const struct timespec pause = {.tv_nsec = 2000000};
-	bool ended = false;
-	int status;
+	bool failed = false;
+	int status, fd;
 
 	while (now_milliseconds() < deadline) {
-		if (start_connect(folder, out) == 0)
-			return 0;
-		if (!ended && waitpid(keeper, &status, WNOHANG) == keeper) {
-			ended = true;
-			if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		if (start_connect(folder, &fd) == 0) {
+			if (answers(fd, deadline)) {
+				*out = fd;
+				return 0;
+			}
+			close(fd);
+		}
+		if (!failed && waitpid(keeper, &status, WNOHANG) == keeper) {
+			failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+			if (failed)
 				deadline = now_milliseconds() + GRACE_MILLISECONDS;
 		}
 		nanosleep(&pause, NULL);
 	}
-	return ended ? -ECHILD : -ETIMEDOUT;
+	return failed ? -ECHILD : -ETIMEDOUT;
 }
 
 int start_service(const char *folder, int *out, char *error, size_t error_size)

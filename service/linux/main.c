@@ -26,8 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "filesystems/local/local.h"
-#include "filesystems/memory/memory.h"
+#include "service/builtin.h"
 #include "service/linux/control.h"
 #include "service/linux/endpoint.h"
 #include "service/linux/mapping.h"
