@@ -208,7 +208,7 @@ static int open_queue(struct pump_queue *queue)
 {
 	struct region *region = queue->pump->region;
 	struct region_queue *shared = &region->queues[queue->index];
-	uint32_t completions = 2;
+	uint32_t completions = RING_SUBMISSIONS;
 	int ret;
 
 	while (completions < 2 * queue->pump->depth)

@@ -34,8 +34,8 @@ struct ring {
 };
 
 /*
- * Make a ring of RING_SUBMISSIONS 128-byte submissions and completions (a power of two, up to 128) completions in the
- * page at shared, which is zeroed. -ENOSYS, -EPERM, -EINVAL (kernel too old), -ENOMEM, -EMFILE.
+ * Make a ring of RING_SUBMISSIONS 128-byte submissions and completions (a power of two, RING_SUBMISSIONS to 128)
+ * completions in the page at shared, which is zeroed. -ENOSYS, -EPERM, -EINVAL (kernel too old), -ENOMEM, -EMFILE.
  */
 int ring_open(struct ring *ring, void *shared, uint32_t completions);
 void ring_close(struct ring *ring);
