@@ -59,6 +59,16 @@ static struct node *find_file(const struct memory *memory, uint64_t id)
 	return node && node_is(node, DW_MODE_FILE) ? node : NULL;
 }
 
+/* Why find_file found nothing. */
+static int not_a_file(const struct memory *memory, uint64_t id)
+{
+	const struct node *node = node_find(memory, id);
+
+	if (!node)
+		return -ESTALE;
+	return node_is(node, DW_MODE_FOLDER) ? -EISDIR : -EINVAL;
+}
+
 int content_unmap(struct memory *memory, uint64_t id, uint64_t first, uint64_t last)
 {
 	bool more = true;
@@ -69,7 +79,7 @@ int content_unmap(struct memory *memory, uint64_t id, uint64_t first, uint64_t l
 		memory_begin(memory);
 		struct node *node = find_file(memory, id);
 		if (!node)
-			return memory_cancel(memory, -ESTALE);
+			return memory_cancel(memory, not_a_file(memory, id));
 		for (unsigned i = 0; i < UNMAP_AT_ONCE && more; i++) {
 			more = tree_next(memory, &node->map, &first, &value) && first < last;
 			if (!more)
@@ -98,8 +108,9 @@ int content_zero(struct memory *memory, uint64_t id, uint64_t offset, uint64_t e
 		memory_lock_shared(memory);
 		const struct node *node = find_file(memory, id);
 		if (!node) {
+			int error = not_a_file(memory, id);
 			memory_unlock(memory);
-			return -ESTALE;
+			return error;
 		}
 		const uint32_t *blocks = tree_span(memory, &node->map, offset / BLOCK_SIZE, &count);
 		if (!blocks) {
@@ -206,7 +217,7 @@ int content_fill(struct memory *memory, uint64_t id, struct filling *filling)
 	memory_begin(memory);
 	struct node *node = find_file(memory, id);
 	if (!node)
-		return memory_cancel(memory, -ESTALE);
+		return memory_cancel(memory, not_a_file(memory, id));
 	arena_ref ref = take_for_holes(memory, node, filling, blocks, &dirty);
 	if (!ref)
 		return memory_cancel(memory, 0);
@@ -228,7 +239,7 @@ int content_fill(struct memory *memory, uint64_t id, struct filling *filling)
 
 	memory_begin(memory);
 	node = find_file(memory, id);
-	error = node ? 0 : -ESTALE;
+	error = node ? 0 : not_a_file(memory, id);
 	for (uint32_t i = 0; i < filling->there && !error; i++) {
 		if (!blocks[i])
 			continue;
@@ -278,7 +289,7 @@ static int write_small(struct memory *memory, const struct dw_request *req, uint
 	memory_begin(memory);
 	struct node *node = find_file(memory, id);
 	if (!node)
-		return memory_cancel(memory, -ESTALE);
+		return memory_cancel(memory, not_a_file(memory, id));
 	uint64_t room = content_room(memory);
 	uint32_t goal = first ? tree_get(memory, &node->map, first - 1) : 0;
 	for (uint64_t i = first; i <= last && !error; i++) {
@@ -328,8 +339,9 @@ static int overwrite(struct memory *memory, uint64_t id, const struct filling *f
 		memory_lock_shared(memory);
 		const struct node *node = find_file(memory, id);
 		if (!node) {
+			int error = not_a_file(memory, id);
 			memory_unlock(memory);
-			return -ESTALE;
+			return error;
 		}
 		while (offset < stop) {
 			uint64_t index = offset / BLOCK_SIZE, next = minimum(stop, (index + 1) * BLOCK_SIZE);
@@ -375,7 +387,7 @@ static int write_large(struct memory *memory, const struct dw_request *req, uint
 		return -ENOSPC;
 	memory_begin(memory);
 	struct node *node = find_file(memory, id);
-	error = node ? written(memory, node, offset, position, flags) : -ESTALE;
+	error = node ? written(memory, node, offset, position, flags) : not_a_file(memory, id);
 	if (error)
 		return memory_cancel(memory, error);
 	*done = (size_t)(position - offset);
@@ -446,8 +458,9 @@ int content_read(struct memory *memory, uint64_t id, void *buffer, size_t size, 
 		memory_lock_shared(memory);
 		const struct node *node = find_file(memory, id);
 		if (!node) {
+			int error = not_a_file(memory, id);
 			memory_unlock(memory);
-			return -ESTALE;
+			return error;
 		}
 		uint64_t end = offset < node->size ? minimum(size - *done, node->size - offset) : 0;
 		end = offset + minimum(end, COPY_AT_ONCE);
