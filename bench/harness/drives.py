@@ -124,7 +124,7 @@ class Place:
         self.driveway(*arguments)
         drive = self.drive_status(target)
         if transport is not None and drive.get('transport') != transport:
-            raise Failed(f'{name}: transport is {drive.get("transport")}, not {transport}: {drive.get("reason", "")}')
+            raise Failed(f'{name}: transport is {drive.get("transport")}, not {transport}: {drive.get("transport_reason", "")}')
         if passthrough and not drive.get('passthrough'):
             raise Failed(f'{name}: no passthrough')
         return target

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The groups of measurements. Each sets up what it compares, goes round all of it round by round (A B C A B C ...),
+"""The groups of measurements. Each sets up what it compares, goes round all of it round by round (A B C, B C A ...),
 and leaves nothing mounted. A contender that cannot be set up, or a cell that fails, is noted and left out."""
 
 import json
@@ -11,6 +11,12 @@ from .report import number
 from .system import Failed, drop_caches, is_root, read_text, run, timed
 
 ZERO = ('entry-timeout=0', 'attr-timeout=0', 'negative-timeout=0')
+
+
+def rotated(contenders, turn):
+    """Another one begins in each round, so that none always follows the same neighbour."""
+    first = turn % len(contenders) if contenders else 0
+    return contenders[first:] + contenders[:first]
 
 
 class Bench:
@@ -98,7 +104,10 @@ class Bench:
             self.record.problem('data, cold: dropping the caches needs root')
         for turn in range(self.settings.rounds):
             for work, unit, measure in works:
-                for name, folder in ready:
+                if work == 'sequential-read-cold':
+                    # What lies below the machine's disk may have a cache of its own: nobody shall be the first.
+                    cold('seq-read-once', source)
+                for name, folder in rotated(ready, turn):
                     os.sync()
                     self.cell(f'data/{work}', name, unit, turn, lambda: measure(folder))
         place.close_mounts()
@@ -155,10 +164,10 @@ class Bench:
 
         for turn in range(settings.rounds):
             for work in ('stat', 'missing', 'read', 'rename'):
-                for name, folder in ready:
+                for name, folder in rotated(ready, turn):
                     self.cell(f'names/{work}', name, 'ops/s', turn, lambda: per_second(work, folder))
             for work, measure in (('create', create), ('unlink', unlink)):
-                for name, folder in ready:
+                for name, folder in rotated(ready, turn):
                     self.cell(f'names/{work}', name, 'ops/s', turn, lambda: measure(name, folder))
         place.close_mounts()
         shutil.rmtree(source)
@@ -192,7 +201,8 @@ class Bench:
 
         for turn in range(self.settings.rounds):
             for work, arguments in (('names', []), ('attributes', ['-size', '+1'])):
-                for name, maker in makers:
+                cold(makers[0][1], arguments)  # whoever is first would warm what lies below the machine's disk
+                for name, maker in rotated(makers, turn):
                     self.cell(f'find/{work}', name, 's', turn, lambda: cold(maker, arguments))
         place.close_mounts()
         shutil.rmtree(source)
@@ -225,7 +235,7 @@ class Bench:
             works.insert(0, ('list-first', first))
         for turn in range(settings.rounds):
             for work, measure in works:
-                for name, folder in ready:
+                for name, folder in rotated(ready, turn):
                     self.cell(f'folder/{work}', name, 's', turn, lambda: measure(folder))
         for name, folder in ready:
             self.cell(f'folder/unfill', name, 's', 0, lambda: timed(['rm', '-r', os.path.join(folder, 'large')]))
@@ -238,7 +248,7 @@ class Bench:
 
         for turn in range(min(settings.rounds, 3)):
             for count in (settings.large // 4, settings.large // 2, settings.large):
-                for name, folder in ready:
+                for name, folder in rotated(ready, turn):
                     self.cell(f'folder/rm-{count}', name, 's', turn, lambda: remove(folder, count))
         place.close_mounts()
 
@@ -277,7 +287,7 @@ class Bench:
                     self.record.add('idle/wake-ups', name, '', turn, self._switches(pid) - count)
                     for work, field in (('resident', 'VmRSS'), ('anonymous', 'RssAnon'), ('file', 'RssFile'),
                                         ('shared', 'RssShmem')):
-                        self.cell(f'idle/{work}', name, 'MB', number,
+                        self.cell(f'idle/{work}', name, 'MB', turn,
                                   lambda: self._field(pid, 'status', field) / 1024)
                     threads = len(os.listdir(f'/proc/{pid}/task'))
                     self.record.add('idle/threads', name, '', turn, threads)
