@@ -6,10 +6,11 @@
 
 /*
  * "." and ".." are ours to list. They come first, and these are the offsets behind them: so far up that no
- * file system uses them, and positive for programs that take an offset for a signed number.
+ * file system uses them, and positive for programs that take an offset for a signed number. INT64_MAX itself is what
+ * ext4 and btrfs call the end of a folder, and local gives out the host's own offsets.
  */
-#define OFFSET_DOT     ((uint64_t)INT64_MAX - 1)
-#define OFFSET_DOT_DOT ((uint64_t)INT64_MAX)
+#define OFFSET_DOT     ((uint64_t)INT64_MAX - 2)
+#define OFFSET_DOT_DOT ((uint64_t)INT64_MAX - 1)
 #define UNKNOWN_INO    0xffffffffu
 #define COPY_SIZE_32   (UINT32_MAX & ~4095u)
 
