@@ -8,6 +8,7 @@
 
 #define BLOCK_SMALL (8u << 10) /* after a seek or a skip: most often only a header is wanted there */
 #define BLOCK_LARGE (256u << 10)
+#define NO_FORMAT   EILSEQ /* what libarchive says on Linux of data that it does not know */
 
 /* What libarchive's callbacks work on; freed by the close callback. */
 struct reader {
@@ -133,7 +134,7 @@ int reader_open(struct archive **out, struct space *space, uint64_t start, enum 
 	}
 	reader = NULL; /* the close callback frees it, whatever happens */
 	if (archive_read_open1(archive) < ARCHIVE_WARN) {
-		error = reader_errno(archive);
+		error = archive_errno(archive) == NO_FORMAT ? -EINVAL : reader_errno(archive);
 		goto fail;
 	}
 	*out = archive;

@@ -25,7 +25,7 @@ enum reader_what {
 	READER_ZIP_MEMBER, /* one zip member, from its local header on */
 };
 
-/* Starts at offset start of space. password: NULL for none. -ENOMEM, -EIO. */
+/* Starts at offset start of space. password: NULL for none. -EINVAL (no such data there), -EIO, -ENOMEM. */
 int reader_open(struct archive **out, struct space *space, uint64_t start, enum reader_what what, const char *password);
 void reader_close(struct archive *archive);
 

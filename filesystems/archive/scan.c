@@ -361,14 +361,6 @@ static int scan_members(struct scan *scan, char *error_text, size_t error_size)
 			error = scan_member(scan, entry);
 			if (error)
 				return error;
-		} else if (scan->ordinal == 0 && !archive_format(scan->archive)) {
-			if (scan->source->filtered)
-				return scan_single(scan, error_text, error_size);
-			snprintf(error_text, error_size,
-				 "this is not an archive; give a zip, tar, 7z, iso, cpio, rar, cab, xar, lha or ar "
-				 "file, "
-				 "compressed or not");
-			return -EINVAL;
 		} else if (scan->ordinal == 0 && result == ARCHIVE_FATAL) {
 			copy_line(error_text, error_size, reader_error(scan->archive));
 			return reader_errno(scan->archive) == -ENOMEM ? -ENOMEM : -EIO;
@@ -400,6 +392,14 @@ int scan_archive(const struct scan_source *source, struct index *out, char *erro
 		error = reader_open(&scan.archive, source->base, 0, READER_MEMBERS, source->password);
 	if (!error)
 		error = scan_members(&scan, error_text, error_size);
+	else if (error == -EINVAL && source->filtered)
+		error = scan_single(&scan, error_text, error_size);
+	else if (error == -EINVAL)
+		copy_line(error_text, error_size,
+			  "this is not an archive; give a zip, tar, 7z, iso, cpio, rar, cab, xar, lha or ar file, "
+			  "compressed or not");
+	else if (error == -EIO)
+		copy_line(error_text, error_size, "the file cannot be read or is damaged at its start; get it again");
 	if (!error)
 		error = builder_finish(scan.builder, &scan.head, out);
 	zip_directory_free(scan.directory);
