@@ -97,7 +97,9 @@ static void service_died(struct keeper *keeper, int status)
 		end(keeper, 0);
 		return;
 	}
-	if (WIFSIGNALED(status))
+	if (service->replace || keeper->ending != ENDING_NOT)
+		; /* as it was asked to */
+	else if (WIFSIGNALED(status))
 		keeper_log("the service was ended by signal %d", WTERMSIG(status));
 	else if (WEXITSTATUS(status) == EXIT_NO_SERVICE)
 		keeper_log("the service cannot be run: %s", keeper->service_path);
