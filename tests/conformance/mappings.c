@@ -106,7 +106,13 @@ static void mmap_times(void)
 	clock_step();
 	bytes[0] = 1;
 	EXPECT_OK(msync(bytes, SIZE, MS_SYNC));
-	after = stat_of("file");
+	/* A mirror may believe what it knew of the file for a second; nothing else shows that the mapping was used. */
+	for (int tries = 0; tries < 150; tries++) {
+		after = stat_of("file");
+		if (time_less(before.st_mtim, after.st_mtim))
+			break;
+		clock_step();
+	}
 	EXPECT(time_less(before.st_mtim, after.st_mtim));
 	EXPECT(time_less(before.st_ctim, after.st_ctim));
 	EXPECT_OK(munmap(bytes, SIZE));
