@@ -286,6 +286,7 @@ static void finish_mount(struct keeper *keeper, struct drive *drive, const struc
 static void finish_unmount(struct keeper *keeper, struct drive *drive, const struct mounter_report *report)
 {
 	if (!report->error || is_gone(drive)) {
+		release(keeper, drive); /* first: who asked may count on it */
 		tell_asker(keeper, drive, 0, "");
 		forget(keeper, drive);
 		return;

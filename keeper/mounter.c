@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -301,12 +302,20 @@ static void write_back(const char *target)
 		kill(pid, SIGKILL);
 }
 
-/* Without fusectl mounted this does nothing, and the connection ends when its last descriptor is closed. */
+/*
+ * By the connection's file in fusectl. Where that is not mounted, mount it in a namespace of this process's own;
+ * without the privilege for that, the connection ends when the service has closed its descriptor too.
+ */
 static void abort_connection(const struct job *job)
 {
 	int fd = open(job->abort_path, O_WRONLY | O_CLOEXEC);
 
-	while (fd >= 0 && write(fd, "1", 1) < 0 && errno == EINTR)
+	if (fd < 0 && !unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+	    !mount("fusectl", "/sys/fs/fuse/connections", "fusectl", 0, NULL))
+		fd = open(job->abort_path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	while (write(fd, "1", 1) < 0 && errno == EINTR)
 		;
 	close(fd);
 }
