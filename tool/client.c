@@ -77,7 +77,7 @@ static int exchange(int fd, const char *request, json_t **result, struct jsonrpc
 
 int client_call(const char *method, json_t *params, bool start, json_t **result, struct jsonrpc_error *error)
 {
-	char *request = jsonrpc_write_request(method, params, CALL_NUMBER);
+	char *request = params ? jsonrpc_write_request(method, params, CALL_NUMBER) : NULL;
 	char folder[128];
 	int fd, ret;
 

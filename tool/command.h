@@ -45,9 +45,10 @@ int usage(const char *command, const char *format, ...) __attribute__((format(pr
 int print_json(json_t *value);
 
 /*
- * client.c. Call method with params (stolen) and give its result (a new reference). start: start the service when none
- * runs. 0; -ENOENT: none runs; -ECONNRESET: the connection ended without an answer, so it is not known whether
- * the method was carried out; -EREMOTEIO: the service said error; others: error->message says what.
+ * client.c. Call method with params (stolen; NULL, which jansson makes of bytes that are no UTF-8, is a mistake) and
+ * give its result (a new reference). start: start the service when none runs. 0; -ENOENT: none runs; -ECONNRESET: the
+ * connection ended without an answer, so it is not known whether the method was carried out; -EREMOTEIO: the service
+ * said error; others: error->message says what.
  */
 int client_call(const char *method, json_t *params, bool start, json_t **result, struct jsonrpc_error *error);
 

@@ -93,7 +93,7 @@ static void print_providers(void)
 	json_t *result = NULL, *provider;
 	size_t i;
 
-	if (client_call("providers", NULL, false, &result, &error)) {
+	if (client_call("providers", json_object(), false, &result, &error)) {
 		puts("Providers (with their options when a service runs):\n"
 		     "  memory          a drive in memory; size=BYTES bounds it\n"
 		     "  local           a folder of this machine\n"

@@ -71,7 +71,7 @@ int command_list(int argc, char **argv)
 	if (argc != optind)
 		return usage("list", "list takes no arguments");
 	for (int attempt = 0; attempt < 2; attempt++) {
-		ret = client_call("list", NULL, false, &result, &error);
+		ret = client_call("list", json_object(), false, &result, &error);
 		if (ret != -ECONNRESET)
 			break;
 	}

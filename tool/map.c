@@ -135,7 +135,7 @@ static bool find_state(const struct wish *wish, json_t **out)
 	size_t i;
 
 	*out = NULL;
-	if (client_call("list", NULL, true, &result, &error))
+	if (client_call("list", json_object(), true, &result, &error))
 		return false;
 	json_array_foreach(json_object_get(result, "drives"), i, drive)
 	{

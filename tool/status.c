@@ -143,8 +143,8 @@ int command_status(int argc, char **argv)
 			return complain("%s is not mapped: %s", argv[optind], strerror(-ret));
 	}
 	for (int attempt = 0; attempt < 2; attempt++) {
-		ret = client_call("status", optind < argc ? json_pack("{s:s}", "target", target) : NULL, false, &result,
-				  &error);
+		ret = client_call("status", optind < argc ? json_pack("{s:s}", "target", target) : json_object(), false,
+				  &result, &error);
 		if (ret != -ECONNRESET)
 			break;
 	}

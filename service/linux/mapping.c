@@ -269,7 +269,10 @@ static void undo(struct mapping *mapping)
 	int ret;
 
 	if (mapping->keeper_id) {
-		ret = keeper_client_remove(mapping->service->keeper, mapping->keeper_id, true, NULL, 0);
+		/* Force would wait for a drive that never answered to write back what it does not have. */
+		ret = keeper_client_remove(mapping->service->keeper, mapping->keeper_id, false, NULL, 0);
+		if (ret)
+			ret = keeper_client_remove(mapping->service->keeper, mapping->keeper_id, true, NULL, 0);
 		if (ret)
 			log_write(&mapping->service->log, LOG_LEVEL_ERROR, "%s: cannot be unmounted: %s",
 				  mapping->drive.request->target, strerror(-ret));

@@ -5,7 +5,7 @@
  * A read-only drive with one file, "file". Options:
  *    fail-if=PATH    open fails while PATH exists
  *    wait-while=PATH open does not return while PATH exists
- * A look-up of the name "hang" does not return while the file named by SOURCE's REST exists.
+ * A look-up of a name that begins with "hang" does not return while the file named by SOURCE's REST exists.
  */
 #include <driveway/filesystem.h>
 #include <errno.h>
@@ -42,7 +42,7 @@ static int odd_lookup(struct dw_filesystem *fs, const struct dw_request *req, ui
 {
 	struct odd *odd = (struct odd *)fs;
 
-	if (strcmp(name, "hang") == 0)
+	if (strncmp(name, "hang", 4) == 0)
 		wait_while(odd->hang_while);
 	if (strcmp(name, "file") != 0)
 		return -ENOENT;
