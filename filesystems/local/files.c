@@ -268,7 +268,7 @@ void local_release(struct dw_filesystem *fs, const struct dw_request *req, uint6
 			table_begin(&local->table);
 			if (last) {
 				table_set_backing(&local->table, owner, 0);
-				owner->kept = false;
+				table_set_unkept(&local->table, owner);
 			}
 			opened = table_drop_handle(&local->table, known);
 			table_commit(&local->table, req->notes);

@@ -2,10 +2,11 @@
 /*
  * making.c - everything that makes a file
  *
- * Exactly once. Before the host is asked, the host's clock is noted (NOTE_TIME) and then NOTE_ACTING. A replayed
- * request that finds NOTE_ACTING looks at the name: if what stands there was born at or after the noted
- * time, has the type that was asked for (and, a symbolic link, the target), it is what the earlier process made: the
- * kernel holds the folder's lock for the whole of the request, so nobody using the drive can have made it.
+ * Exactly once. Before the host is asked, what the table knows under the name (NOTE_TO), the host's clock (NOTE_TIME)
+ * and then NOTE_ACTING are noted. A replayed request that finds NOTE_ACTING looks at the name: if what stands there is
+ * not what was known, was born at or after the noted time and has the type that was asked for (and, a
+ * symbolic link, the target), it is what the earlier process made: the kernel looks the name up before it asks, and
+ * holds the folder's lock for the whole of the request, so nobody using the drive can have made it.
  * Otherwise the request is done now, and finds -EEXIST by itself if there is something.
  *
  * Node, count of the lookup, handle and their notes are one transaction after that; once it is committed,
@@ -79,10 +80,14 @@ static bool made_before(const struct dw_request *req, int folder, const char *na
 {
 	const uint64_t *word = req->notes->word;
 	char target[PATH_MAX];
+	struct identity found;
 
 	if (!(req->flags & DW_REQUEST_REPLAYED) || word[NOTE_ACTING] == 0)
 		return false;
 	if (local_statx(folder, name, stx) != 0 || (stx->stx_mode & DW_MODE_TYPE) != (making->mode & DW_MODE_TYPE))
+		return false;
+	identity_of(stx, &found);
+	if (word[NOTE_TO] != 0 && found.ino == word[NOTE_TO] && found.device == word[NOTE_TO_DEVICE])
 		return false;
 	const struct statx_timestamp *born = stx->stx_mask & STATX_BTIME ? &stx->stx_btime : &stx->stx_ctime;
 	if ((uint64_t)born->tv_sec * 1000000000u + born->tv_nsec < word[NOTE_TIME])
@@ -97,8 +102,8 @@ static bool made_before(const struct dw_request *req, int folder, const char *na
 /*
  * Make it on the host, or find that it was made. A descriptor or 0 on success. stx receives its attributes.
  */
-static int make_on_host(struct local *local, const struct dw_request *req, int folder, const char *name,
-			const struct making *making, struct statx *stx)
+static int make_on_host(struct local *local, const struct dw_request *req, uint64_t parent, int folder,
+			const char *name, const struct making *making, struct statx *stx)
 {
 	uint64_t *word = req->notes->word;
 	struct credentials saved;
@@ -111,6 +116,8 @@ static int make_on_host(struct local *local, const struct dw_request *req, int f
 				 : open_own(folder, name, making->flags & ~(O_CREAT | O_EXCL | O_TRUNC), stx);
 		give = stx->stx_uid == local->uid;
 	} else {
+		if (!(req->flags & DW_REQUEST_REPLAYED) || word[NOTE_ACTING] == 0)
+			name_identity(local, parent, name, &word[NOTE_TO], &word[NOTE_TO_DEVICE]);
 		word[NOTE_TIME] = host_now();
 		atomic_signal_fence(memory_order_seq_cst);
 		word[NOTE_ACTING] = 1;
@@ -149,7 +156,7 @@ static int make(struct local *local, const struct dw_request *req, uint64_t pare
 	if (again)
 		err = local_statx(folder->fd, name, &stx);
 	else
-		err = make_on_host(local, req, folder->fd, name, making, &stx);
+		err = make_on_host(local, req, parent, folder->fd, name, making, &stx);
 	opened_put(folder);
 	if (err < 0)
 		return err;
@@ -279,7 +286,7 @@ int local_create(struct dw_filesystem *fs, const struct dw_request *req, uint64_
 	int err = folder_get(local, parent, &folder);
 	if (err != 0)
 		return err;
-	int fd = make_on_host(local, req, folder->fd, name, &making, &stx);
+	int fd = make_on_host(local, req, parent, folder->fd, name, &making, &stx);
 	opened_put(folder);
 	if (fd < 0)
 		return fd;

@@ -7,7 +7,7 @@
  * somebody at work behind the drive's back could. Each operation notes NOTE_ACTING just before the host is
  * asked. A replayed request that finds NOTE_ACTING looks at the host:
  *
- *   unlink,    the table usually knows the victim's inode; it was noted.
+ *   unlink,    the table usually knows the victim's inode, else the host is asked; it was noted.
  *   rmdir      name absent: took effect, the answer is 0. Present with the noted inode (or none was noted): it did
  *              not; done now. Present with another inode: the victim is gone and something new stands there: 0.
  *   rename     the inodes of source and target were noted.
@@ -269,6 +269,21 @@ static bool removed_before(const struct dw_request *req, int fd, const char *nam
 	return found.ino != word[NOTE_FROM] || found.device != word[NOTE_FROM_DEVICE];
 }
 
+/* The drive has not seen this name: look what it is before it is removed. */
+static int note_unknown(const struct dw_request *req, int fd, const char *name)
+{
+	struct identity found;
+	struct statx stx;
+	int err = local_statx(fd, name, &stx);
+
+	if (err != 0)
+		return err;
+	identity_of(&stx, &found);
+	req->notes->word[NOTE_FROM] = found.ino;
+	req->notes->word[NOTE_FROM_DEVICE] = found.device;
+	return 0;
+}
+
 static int remove_name(struct local *local, const struct dw_request *req, uint64_t parent, const char *name, int flags)
 {
 	uint64_t *word = req->notes->word;
@@ -300,10 +315,12 @@ static int remove_name(struct local *local, const struct dw_request *req, uint64
 			open_node = node->id;
 	}
 	table_unlock(&local->table);
+	if (known == NULL && !again)
+		err = note_unknown(req, folder->fd, name);
 	if (open_node != 0)
 		node_keep_open(local, open_node);
 	atomic_signal_fence(memory_order_seq_cst);
-	if (!removed_before(req, folder->fd, name)) {
+	if (err == 0 && !removed_before(req, folder->fd, name)) {
 		word[NOTE_ACTING] = 1;
 		atomic_signal_fence(memory_order_seq_cst);
 		if (unlinkat(folder->fd, name, flags) != 0)

@@ -622,6 +622,12 @@ void table_set_backing(struct table *table, struct node *node, uint32_t backing)
 	node->backing = backing;
 }
 
+void table_set_unkept(struct table *table, struct node *node)
+{
+	SAVE(table, node->kept);
+	node->kept = false;
+}
+
 size_t table_room(const struct table *table)
 {
 	return arena_room(table->arena);

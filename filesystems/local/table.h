@@ -198,6 +198,8 @@ struct opened *table_opened(const struct table *table, const struct handle *hand
 /* The reference of the handle's descriptor goes to the caller, NULL for none. The node may be gone afterwards. */
 struct opened *table_drop_handle(struct table *table, struct handle *handle);
 void table_set_backing(struct table *table, struct node *node, uint32_t backing);
+/* Nothing of node is in the host's keeping any more. */
+void table_set_unkept(struct table *table, struct node *node);
 /* Free node unless something holds it. */
 void table_settle(struct table *table, struct node *node);
 /* Bytes that may still be saved in this transaction. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +65,9 @@ static int host_keep(struct dw_host *host, const char *name, uint64_t size, void
 	return 0;
 }
 
-static int host_kept_fd_put(struct dw_host *host, uint64_t key, int fd)
+static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int kept_fd_put(struct dw_host *host, uint64_t key, int fd)
 {
 	struct host_shared *shared = test_host_of(host)->shared;
 	int slot = -1;
@@ -86,7 +89,7 @@ static int host_kept_fd_put(struct dw_host *host, uint64_t key, int fd)
 	return 0;
 }
 
-static int host_kept_fd_get(struct dw_host *host, uint64_t key, int *fd)
+static int kept_fd_get(struct dw_host *host, uint64_t key, int *fd)
 {
 	struct host_shared *shared = test_host_of(host)->shared;
 
@@ -99,7 +102,7 @@ static int host_kept_fd_get(struct dw_host *host, uint64_t key, int *fd)
 	return -ENOENT;
 }
 
-static int host_kept_fd_drop(struct dw_host *host, uint64_t key)
+static int kept_fd_drop(struct dw_host *host, uint64_t key)
 {
 	struct host_shared *shared = test_host_of(host)->shared;
 
@@ -111,6 +114,30 @@ static int host_kept_fd_drop(struct dw_host *host, uint64_t key)
 		}
 	}
 	return -ENOENT;
+}
+
+static int host_kept_fd_put(struct dw_host *host, uint64_t key, int fd)
+{
+	pthread_mutex_lock(&kept_lock);
+	int err = kept_fd_put(host, key, fd);
+	pthread_mutex_unlock(&kept_lock);
+	return err;
+}
+
+static int host_kept_fd_get(struct dw_host *host, uint64_t key, int *fd)
+{
+	pthread_mutex_lock(&kept_lock);
+	int err = kept_fd_get(host, key, fd);
+	pthread_mutex_unlock(&kept_lock);
+	return err;
+}
+
+static int host_kept_fd_drop(struct dw_host *host, uint64_t key)
+{
+	pthread_mutex_lock(&kept_lock);
+	int err = kept_fd_drop(host, key);
+	pthread_mutex_unlock(&kept_lock);
+	return err;
 }
 
 void test_host_make(struct test_host *host)
