@@ -79,6 +79,7 @@ int keeper_client_remove(struct keeper_client *client, uint32_t drive, bool forc
 /* Kept memory: a memfd of size bytes. name: 1 to 31 bytes. -EINVAL, -ENOSPC, -ENOMEM. */
 int keeper_client_keep(struct keeper_client *client, uint32_t drive, const char *name, uint64_t size, bool *fresh,
 		       int *fd);
+/* -EEXIST, -ENFILE, -EXDEV: the file lies on a drive itself. */
 int keeper_client_fd_put(struct keeper_client *client, uint32_t drive, uint64_t key, int fd);
 int keeper_client_fd_get(struct keeper_client *client, uint32_t drive, uint64_t key, int *fd);
 int keeper_client_fd_drop(struct keeper_client *client, uint32_t drive, uint64_t key);

@@ -25,14 +25,17 @@
  *                    nothing is left behind then. A mount on target whose file system is dead (ENOTCONN) is
  *                    cleared first
  * RING      asks     drive, after INIT
- *           answer   arg[0] queues; fds: an eventfd a queue, see region.h. Asked again, by the next service, it gives
- * the same. -EAGAIN: region.initialized is not set yet. -EOPNOTSUPP and others: the kernel
- *                    will not; it sends everything by plain then, and for good REMOVE    asks     drive,
- * flags (FORCE) answer   0, also when somebody else has unmounted it, or -EBUSY; without FORCE nothing has changed
- * then. FORCE: writes back what it can within a limit, takes the drive out of the tree and cuts its connection KEEP
- * asks     drive, name, arg[0] size answer   flags (FRESH); fd: the memory. -EINVAL (other size), -ENOSPC (16 a drive)
+ *           answer   arg[0] queues; fds: an eventfd a queue, see region.h. Asked again, by the next service, it
+ *                    gives the same. -EAGAIN: region.initialized is not set yet. -EOPNOTSUPP and others: the
+ *                    kernel will not; it sends everything by plain then, and for good
+ * REMOVE    asks     drive, flags (FORCE)
+ *           answer   0, also when somebody else has unmounted it; -EBUSY: in use; -EALREADY: being removed;
+ *                    -ETIMEDOUT. Without FORCE nothing has changed then. FORCE: writes back what it can within
+ *                    a limit, takes the drive out of the tree and cuts its connection
+ * KEEP      asks     drive, name, arg[0] size
+ *           answer   flags (FRESH); fd: the memory. -EINVAL (other size), -ENOSPC (16 a drive)
  * FD_PUT    asks     drive, arg[0] key; fd
- *           answer   0, -EEXIST, -ENFILE
+ *           answer   0, -EEXIST, -ENFILE, -EXDEV (a file that lies on a drive: closing it could wait for us)
  * FD_GET    asks     drive, arg[0] key
  *           answer   fd, or -ENOENT
  * FD_DROP   asks     drive, arg[0] key

@@ -36,11 +36,18 @@
  *
  *         The service's part, in this order: state ANSWERED; copy (payload into the buffer, fuse_out_header into
  *         ring.in_out, ring.ring_ent_in_out.payload_sz; commit_id and flags stay as they came);
- *         region_queue_post. The keeper's part, in this order: see the bit; read commit_id; state FETCHING; clear the
- * bit; submit. So after a death the next service looks at the bit of done first (acquire), then at the state: bit set
- * the keeper has it; nothing to do bit clear, ANSWERED         the copy may be half made: make it again, post bit
- * clear, DELIVERED        take up bit clear, FETCHING         with the kernel, or its completion has not been looked at
- * yet The keeper rings every doorbell after a death, because the dead service may have had no time to.
+ *         region_queue_post. The keeper's part, in this order: see the bit; read commit_id; state FETCHING;
+ *         clear the bit; submit. So after a death the next service looks at the bit of done first (acquire), then
+ *         at the state:
+ *
+ *           - bit set: the keeper has it; nothing to do
+ *           - bit clear, ANSWERED: the copy may be half made; make it again, post
+ *           - bit clear, DELIVERED: take up
+ *           - bit clear, FETCHING: with the kernel, or its completion has not been looked at yet
+ *
+ *         A completion whose slot is not FETCHING was seen by the dead service, which did not come to taking it
+ *         off: it is dropped, before anything of its queue is posted. The keeper rings every
+ *         doorbell after a death, because the dead service may have had no time to.
  *
  *         Completion queue q lies in the region, in the page region_completions(q): the kernel refuses to
  *         pass an io_uring through a socket, so the service gets no io_uring, but an eventfd a queue (keeper's RING),
