@@ -133,7 +133,7 @@ static void write_seen_by_others(void)
 		snprintf(buffer, sizeof(buffer), "round %03d", i);
 		NEED(pwrite(i % 2 ? one : two, buffer, 9, i) == 9);
 		EXPECT_EQUAL(pread(i % 2 ? two : one, buffer, sizeof(buffer), i), 9);
-		EXPECT_EQUAL(atol(buffer + 6), i);
+		EXPECT_EQUAL(strtol(buffer + 6, NULL, 10), i);
 		EXPECT_EQUAL(stat_of("file").st_size, i + 9);
 	}
 	EXPECT_OK(close(one));
