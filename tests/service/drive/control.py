@@ -19,8 +19,11 @@ def ask(path, data):
     with connect(path) as connection:
         try:
             connection.sendall(data)
+        except ConnectionError:
+            pass  # it may have answered and hung up before it had read everything
+        try:
             line = connection.makefile("rb").readline()
-        except (ConnectionError, BrokenPipeError):
+        except ConnectionError:
             return None
         return json.loads(line) if line else None
 
