@@ -378,10 +378,10 @@ int channel_start(struct channel **out, const struct channel_config *config)
 		goto fail;
 	sigemptyset(&action.sa_mask);
 	sigaction(WAKE_SIGNAL, &action, NULL);
+	*out = channel; /* before the first request, whose file system may call back by it */
 	error = channel_spawn(&channel->plain[0], channel, 0, plain_run);
 	if (error)
 		goto fail;
-	*out = channel;
 	return 0;
 fail:
 	channel_free(channel);
