@@ -15,11 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define MUTATIONS 3000u
-#define SECONDS	  20u /* that one may take before the test ends itself */
+#define SECONDS	  20 /* of processor time that one may take before the test ends itself */
 #define MEMBERS	  8u
 #define SIZE	  3000u
 
@@ -142,11 +142,12 @@ static void run_one(struct client_host *host, const char *folder, const char *by
 	FILE *file;
 
 	snprintf(path, sizeof(path), "%s/it", folder);
+	unlink(path); /* a new file: some file systems flush one that is overwritten */
 	file = fopen(path, "w");
 	fwrite(bytes, 1, size, file);
 	fclose(file);
 	host->log[0] = 0;
-	if (client_open(&client, host, path, next_random(2) ? folder : NULL, next_random(4) ? NULL : "password=x",
+	if (client_open(&client, host, path, next_random(16) ? NULL : folder, next_random(4) ? NULL : "password=x",
 			false) == 0) {
 		(*opened)++;
 		client_walk(&client, DW_NODE_ROOT, 10000, buffer, 65536, 4u << 20, NULL);
@@ -168,8 +169,9 @@ int main(int argc, char **argv)
 	char *folder = client_folder(), *seed[SEEDS];
 	size_t seed_size[SEEDS], opened = 0;
 	struct client_host host;
+	struct itimerval limit = {0};
 
-	signal(SIGALRM, on_signal);
+	signal(SIGPROF, on_signal);
 	signal(SIGABRT, on_signal);
 	client_host_init(&host);
 	for (size_t i = 0; i < SEEDS; i++)
@@ -180,7 +182,8 @@ int main(int argc, char **argv)
 
 		snprintf(current, sizeof(current), "mutation %u (%s %s)\n", i, seeds[which].format,
 			 seeds[which].filter ? seeds[which].filter : "-");
-		alarm(SECONDS);
+		limit.it_value.tv_sec = SECONDS;
+		setitimer(ITIMER_PROF, &limit, NULL);
 		random_state = 0x9e3779b97f4a7c15ull ^ ((uint64_t)i + 1) * 0xbf58476d1ce4e5b9ull;
 		memcpy(bytes, seed[which], size);
 		if (i >= SEEDS) /* the first round is not changed */
@@ -192,7 +195,8 @@ int main(int argc, char **argv)
 			return 1;
 		}
 	}
-	alarm(0);
+	limit.it_value.tv_sec = 0;
+	setitimer(ITIMER_PROF, &limit, NULL);
 	printf("%u archives, %zu opened\n", last - first + 1, opened);
 	for (size_t i = 0; i < SEEDS; i++)
 		free(seed[i]);

@@ -55,9 +55,10 @@ static int tear_down(void **state)
 static void write_tar(const char *path, const char *name, const char *content)
 {
 	static time_t clock = 1000000000;
-	struct timespec times[2] = {{.tv_sec = ++clock}, {.tv_sec = clock}};
+	struct timespec times[2] = {{.tv_sec = clock + 1}, {.tv_sec = clock + 1}};
 	FILE *file = fopen(path, "w");
 
+	clock++;
 	tarball_member(file, '0', name, NULL, strlen(content), content);
 	tarball_end(file);
 	fclose(file);
