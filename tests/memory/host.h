@@ -45,7 +45,7 @@ struct host_region *host_find(struct host *host, const char *name);
 struct dw_filesystem *host_open(struct host *host, ...);
 int host_try_open(struct host *host, struct dw_filesystem **out, char *error, size_t error_size,
 		  const struct dw_option *options, size_t count);
-/* A fresh request of root; valid until the next call with the same which (0 to 7). */
+/* A fresh request of root, in the given place. */
 struct dw_request *request_new(struct request *request);
 
 /* Operations with a fresh request each. Return what the operation does. */
