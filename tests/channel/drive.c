@@ -83,11 +83,19 @@ void drive_close(struct test_drive *drive)
 static int start_ring(void *context, int *events, uint32_t *count)
 {
 	struct test_drive *drive = context;
-	int error = drive->ring_started ? 0 : pump_start(drive->pump);
+	int error = 0;
 
+	if (drive->keeper) {
+		atomic_store(&drive->keeper->wanted, 1);
+		while (!atomic_load(&drive->keeper->answered))
+			usleep(1000);
+		error = drive->keeper->error;
+	} else if (!drive->ring_started) {
+		error = pump_start(drive->pump);
+		drive->ring_started = true;
+	}
 	if (error)
 		return error;
-	drive->ring_started = true;
 	*count = pump_queues(drive->pump);
 	for (uint32_t i = 0; i < *count; i++)
 		events[i] = dup(pump_eventfd(drive->pump, i));

@@ -12,6 +12,12 @@
 #include "fake_fs.h"
 #include "keeper/pump.h"
 
+/* In shared memory: how a child that serves asks the parent that has the pump to start it. */
+struct test_keeper {
+	_Atomic uint32_t wanted, answered;
+	int error;
+};
+
 struct test_drive {
 	char path[64]; /* the mount point */
 	int fuse_fd;
@@ -22,6 +28,7 @@ struct test_drive {
 	struct pump *pump; /* NULL: plain */
 	bool mounted;
 	bool ring_started;
+	struct test_keeper *keeper; /* NULL: the pump is this process's */
 	struct channel *channel;
 	_Atomic uint32_t gone;
 	bool verbose;

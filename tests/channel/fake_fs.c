@@ -175,7 +175,7 @@ static int make(struct fake_state *state, const struct dw_request *req, uint64_t
 	struct fake_node *n;
 	uint32_t i;
 
-	if (noted && state->nodes[noted].used) {
+	if (noted && state->nodes[noted].used && find(state, parent, name) == noted) {
 		fill(state, noted, out);
 		return 0;
 	}
@@ -270,7 +270,6 @@ static int unlink_(struct dw_filesystem *fs, const struct dw_request *req, uint6
 	if (!node)
 		return done(state, req->notes->word[0] ? 0 : -ENOENT);
 	req->notes->word[0] = node;
-	state->nodes[node].name[0] = '\0';
 	atomic_store(&state->nodes[node].used, 0);
 	return done(state, 0);
 }
@@ -393,7 +392,7 @@ static int open_(struct dw_filesystem *fs, const struct dw_request *req, uint64_
 	if (flags & DW_O_TRUNC)
 		n->attr.size = 0;
 	out->handle = 7000 + node;
-	out->flags = strcmp(n->name, "slow") == 0 ? DW_OPEN_DIRECT : 0;
+	out->flags = strcmp(n->name, "slow") == 0 || strcmp(n->name, "crash") == 0 ? DW_OPEN_DIRECT : 0;
 	atomic_fetch_add(&state->opened, 1);
 	return done(state, 0);
 }

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A service is killed again and again while programs use its drive: they see pauses and nothing else. The parent plays
+ * the keeper (it has the descriptors and, with the argument "ring", the pump), one child after another serves, and
+ * a further process holds the programs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "drive.h"
+
+#define KILLS	60
+#define CLIENTS 4
+
+struct shared {
+	struct test_keeper keeper;
+	_Atomic uint32_t go_on;
+	_Atomic uint64_t operations;
+	_Atomic uint32_t errors;
+	_Atomic uint32_t first_line; /* of this file, of the first error */
+};
+
+static struct test_drive drive;
+static struct shared *shared;
+static bool ring;
+
+#define CHECK(condition)                                                                                               \
+	do {                                                                                                           \
+		if (!(condition)) {                                                                                    \
+			uint32_t none = 0;                                                                             \
+			fprintf(stderr, "%s: %s\n", #condition, strerror(errno));                                      \
+			atomic_compare_exchange_strong(&shared->first_line, &none, (uint32_t)__LINE__);                \
+			atomic_fetch_add(&shared->errors, 1);                                                          \
+		}                                                                                                      \
+		atomic_fetch_add(&shared->operations, 1);                                                              \
+	} while (0)
+
+static void *client(void *context)
+{
+	unsigned number = (unsigned)(uintptr_t)context;
+	char name[FAKE_NAME], out[3000], in[3000];
+	struct stat st;
+	int fd;
+
+	snprintf(name, sizeof(name), "file-%u", number);
+	fd = open(drive_path(&drive, name), O_CREAT | O_RDWR, 0644);
+	CHECK(fd >= 0);
+	for (unsigned round = 0; atomic_load(&shared->go_on); round++) {
+		off_t offset = (off_t)(round * 977 % (FAKE_CONTENT - sizeof(out)));
+
+		memset(out, (int)(round + number), sizeof(out));
+		CHECK(stat(drive.path, &st) == 0);
+		CHECK(access(drive_path(&drive, "missing"), F_OK) != 0 && errno == ENOENT);
+		CHECK(pwrite(fd, out, sizeof(out), offset) == (ssize_t)sizeof(out));
+		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+		CHECK(pread(fd, in, sizeof(in), offset) == (ssize_t)sizeof(in) && memcmp(in, out, sizeof(in)) == 0);
+		snprintf(name, sizeof(name), "folder-%u-%u", number, round);
+		CHECK(mkdir(drive_path(&drive, name), 0755) == 0);
+		CHECK(mkdir(drive_path(&drive, name), 0755) != 0 && errno == EEXIST);
+		CHECK(rmdir(drive_path(&drive, name)) == 0);
+	}
+	CHECK(close(fd) == 0);
+	return NULL;
+}
+
+static pid_t start_clients(void)
+{
+	pthread_t threads[CLIENTS];
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (uintptr_t i = 0; i < CLIENTS; i++)
+		if (pthread_create(&threads[i], NULL, client, (void *)i) != 0)
+			_exit(1);
+	for (int i = 0; i < CLIENTS; i++)
+		pthread_join(threads[i], NULL);
+	_exit(0);
+}
+
+static void without_locks(struct fake_fs *fake)
+{
+	fake->ops.getlk = NULL;
+	fake->ops.setlk = NULL;
+	fake->ops.flock = NULL;
+}
+
+static pid_t start_service(uint32_t flags, bool poisoned)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (drive_serve(&drive, flags, without_locks, poisoned) != 0)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+/* What a keeper does while a service lives. */
+static void keep(int milliseconds)
+{
+	for (int i = 0; i < milliseconds; i++) {
+		if (atomic_load(&shared->keeper.wanted) && !atomic_load(&shared->keeper.answered)) {
+			shared->keeper.error = pump_start(drive.pump);
+			atomic_store(&shared->keeper.answered, 1);
+		}
+		usleep(1000);
+	}
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	if (drive.pump)
+		pump_kick(drive.pump);
+}
+
+static void open_drive(void)
+{
+	int error = drive_open(&drive, ring);
+
+	if (error == -ENOTSUP)
+		exit(77);
+	assert_int_equal(error, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(shared != MAP_FAILED);
+	drive.keeper = &shared->keeper;
+	atomic_store(&shared->go_on, 1);
+}
+
+static void wait_until_it_answers(void)
+{
+	for (int i = 0; i < 5000 && !atomic_load(&drive.region->initialized); i++)
+		keep(1);
+	assert_int_equal(atomic_load(&drive.region->initialized), 1);
+	keep(50);
+}
+
+static void killed(uint32_t flags)
+{
+	unsigned seed = (unsigned)getpid();
+	pid_t service, clients;
+	int status = -1;
+
+	open_drive();
+	service = start_service(flags, false);
+	wait_until_it_answers();
+	clients = start_clients();
+	for (int i = 0; i < KILLS; i++) {
+		keep(15 + rand_r(&seed) % 25);
+		end(service);
+		service = start_service(flags, false);
+	}
+	atomic_store(&shared->go_on, 0);
+	for (int i = 0; i < 1000 && waitpid(clients, &status, WNOHANG) == 0; i++)
+		keep(10);
+	print_message("%llu operations, %llu taken up, %u seen by the file system\n",
+		      (unsigned long long)atomic_load(&shared->operations),
+		      (unsigned long long)atomic_load(&drive.region->replays), atomic_load(&drive.state->replayed));
+	assert_int_equal(status, 0);
+	assert_int_equal(atomic_load(&shared->errors), 0);
+	assert_true(atomic_load(&shared->operations) > 200);
+	assert_true(atomic_load(&drive.region->replays) > 0); /* else nothing was in flight and nothing is proved */
+	drive_abort(&drive);
+	end(service);
+	drive_close(&drive);
+	munmap(shared, sizeof(*shared));
+}
+
+static void killed_nowait(void **state)
+{
+	killed(DW_FS_NOWAIT | DW_FS_PERSISTENT);
+}
+
+static void killed_on_workers(void **state)
+{
+	killed(DW_FS_PERSISTENT);
+}
+
+/* A request that ends every service is answered EIO after the third; another one that waits is not blamed. */
+static void poison(void **state)
+{
+	char byte;
+	pid_t service, client_pid;
+	int status = 0, deaths = 0;
+
+	open_drive();
+	assert_true(fake_add(drive.state, "crash", DW_MODE_FILE | 0644, "x") > 0);
+	service = start_service(DW_FS_NOWAIT | DW_FS_PERSISTENT, false);
+	wait_until_it_answers();
+	client_pid = fork();
+	if (client_pid == 0) {
+		int fd = open(drive_path(&drive, "crash"), O_RDONLY);
+
+		_exit(fd >= 0 && read(fd, &byte, 1) < 0 && errno == EIO ? 0 : 1);
+	}
+	for (int i = 0; i < 1000 && waitpid(client_pid, &status, WNOHANG) == 0; i++) {
+		keep(5);
+		if (waitpid(service, NULL, WNOHANG) == service) {
+			deaths++;
+			if (drive.pump)
+				pump_kick(drive.pump);
+			service = start_service(DW_FS_NOWAIT | DW_FS_PERSISTENT, true);
+		}
+	}
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(deaths, 3);
+	drive_abort(&drive);
+	end(service);
+	drive_close(&drive);
+	munmap(shared, sizeof(*shared));
+}
+
+static int clean_up(void **state)
+{
+	if (drive.mounted)
+		drive_abort(&drive);
+	drive.mounted = false;
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(killed_nowait, clean_up),
+		cmocka_unit_test_teardown(killed_on_workers, clean_up),
+		cmocka_unit_test_teardown(poison, clean_up),
+	};
+
+	ring = argc > 1 && strcmp(argv[1], "ring") == 0;
+	if (argc > 2)
+		cmocka_set_test_filter(argv[2]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
