@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include "service/drives.h"
 #include "support/text.h"
 
-static unsigned destroyed;
+static _Atomic unsigned destroyed;
 
 static void destroy(struct drive *drive)
 {
