@@ -91,6 +91,24 @@ void folder_keep(struct local *local, uint64_t id, struct opened *opened)
 	table_unlock(&local->table);
 }
 
+/* Where a search through a node's names stands. */
+struct search {
+	unsigned attempt;
+	unsigned passes;
+	uint32_t changes; /* of names, when the pass began */
+};
+
+/* All names were tried. Names that came or went meanwhile may have hidden the right one: begin again? Under the lock.
+ */
+static bool search_again(const struct local *local, struct search *search)
+{
+	if (search->changes == local->table.name_changes || ++search->passes >= LOCAL_PASSES)
+		return false;
+	search->attempt = 0;
+	search->changes = local->table.name_changes;
+	return true;
+}
+
 /*
  * The attempt-th known name of node id: the folder's id and the text. Under the lock.
  */
@@ -120,7 +138,7 @@ static int open_by_name(struct local *local, uint64_t id, int flags, unsigned de
 
 	if (stx == NULL)
 		stx = &own;
-	for (unsigned attempt = 0;; attempt++) {
+	for (struct search search = {0};; search.attempt++) {
 		struct identity identity;
 		struct identity found;
 		struct opened *folder;
@@ -129,7 +147,11 @@ static int open_by_name(struct local *local, uint64_t id, int flags, unsigned de
 
 		table_lock(&local->table);
 		struct node *node = table_node(&local->table, id);
-		bool known = node != NULL && known_name(local, node, attempt, &parent, text);
+		if (search.attempt == 0 && search.passes == 0)
+			search.changes = local->table.name_changes;
+		bool known = node != NULL && known_name(local, node, search.attempt, &parent, text);
+		if (!known && node != NULL && search_again(local, &search))
+			known = known_name(local, node, search.attempt, &parent, text);
 		if (known)
 			identity = node->identity;
 		table_unlock(&local->table);
@@ -215,7 +237,7 @@ int node_place(struct local *local, uint64_t id, uint64_t handle, struct place *
 	int result = -ESTALE;
 
 	out->at = NULL;
-	for (unsigned attempt = 0;; attempt++) {
+	for (struct search search = {0};; search.attempt++) {
 		uint64_t parent = 0;
 		int err = 0;
 
@@ -230,7 +252,11 @@ int node_place(struct local *local, uint64_t id, uint64_t handle, struct place *
 		out->at = open_already(local, node, handle);
 		bool kept = node->kept;
 		bool known = out->at != NULL;
-		if (!known && known_name(local, node, attempt, &parent, out->name)) {
+		if (search.attempt == 0 && search.passes == 0)
+			search.changes = local->table.name_changes;
+		if (!known &&
+		    (known_name(local, node, search.attempt, &parent, out->name) ||
+		     (search_again(local, &search) && known_name(local, node, search.attempt, &parent, out->name)))) {
 			known = true;
 			struct node *folder = table_node(&local->table, parent);
 			if (folder != NULL)

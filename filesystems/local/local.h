@@ -35,8 +35,9 @@
 
 #include "table.h"
 
-#define LOCAL_STATX (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
-#define LOCAL_DEPTH 2048u /* folders below one another that are opened in one go */
+#define LOCAL_STATX  (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
+#define LOCAL_PASSES 8u	   /* over a node's names, when they change meanwhile */
+#define LOCAL_DEPTH  2048u /* folders below one another that are opened in one go */
 
 struct folder_slot {
 	arena_ref node; /* 0: free */

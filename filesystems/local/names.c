@@ -142,6 +142,17 @@ void name_identity(struct local *local, uint64_t parent, const char *name, uint6
 	table_unlock(&local->table);
 }
 
+/*
+ * With name gone, node is without names on the host, as far as can be told: its inode number may come again. The link
+ * count is what was seen last; a name more that is known outweighs it.
+ */
+static bool is_last_name(const struct node *node, const struct name *name, const struct table *table)
+{
+	if (node->identity.type == DW_MODE_FOLDER)
+		return true;
+	return node->links <= 1 && node->names == table_ref(table, name) && name->other == 0;
+}
+
 void name_gone(struct local *local, uint64_t parent, const char *name, struct dw_notes *notes)
 {
 	table_lock(&local->table);
@@ -151,9 +162,9 @@ void name_gone(struct local *local, uint64_t parent, const char *name, struct dw
 		struct node *node = table_node_at(&local->table, known->node);
 
 		table_begin(&local->table);
-		if (node->links <= 1 || node->identity.type == DW_MODE_FOLDER)
+		if (is_last_name(node, known, &local->table))
 			table_unhash(&local->table, node);
-		else
+		else if (node->links > 0)
 			node->links--;
 		table_drop_name(&local->table, known);
 		table_commit(&local->table, notes);
@@ -420,7 +431,7 @@ static void rename_names(struct local *local, uint64_t parent, const char *name,
 	if (other != NULL)
 		table_count(table, other, 1);
 	bool full = false;
-	if (other != NULL && !exchange && (other->links <= 1 || other->identity.type == DW_MODE_FOLDER))
+	if (other != NULL && !exchange && is_last_name(other, target, table))
 		table_unhash(table, other);
 	if (moved != NULL)
 		full = !table_set_name(table, moved, new_folder, new_name, strlen(new_name));
@@ -545,6 +556,13 @@ int local_link(struct dw_filesystem *fs, const struct dw_request *req, uint64_t 
 		word[NOTE_ACTING] = 1;
 		atomic_signal_fence(memory_order_seq_cst);
 		err = link_on_host(&place, folder->fd, new_name);
+		/* The name that it was reached by may just have been removed; it may have others. */
+		for (unsigned pass = 0; err == -ENOENT && place.name[0] != '\0' && pass < LOCAL_PASSES; pass++) {
+			opened_put(place.at);
+			err = node_place(local, node, DW_NO_HANDLE, &place, &stx);
+			if (err == 0)
+				err = link_on_host(&place, folder->fd, new_name);
+		}
 	}
 	if (err == 0)
 		err = local_statx(folder->fd, new_name, &stx);

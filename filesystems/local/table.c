@@ -428,6 +428,7 @@ static void detach_name(struct table *table, struct name *name)
 		at = &table_name_at(table, *at)->other;
 	SAVE(table, *at);
 	*at = name->other;
+	table->name_changes++;
 }
 
 static void attach_name(struct table *table, struct name *name, struct node *node)
@@ -438,6 +439,7 @@ static void attach_name(struct table *table, struct name *name, struct node *nod
 	name->node = table_ref(table, node);
 	name->other = node->names;
 	node->names = table_ref(table, name);
+	table->name_changes++;
 }
 
 bool table_set_name(struct table *table, struct node *node, struct node *folder, const char *text, size_t length)

@@ -134,6 +134,7 @@ struct table {
 	struct arena *arena;
 	struct table_root *root; /* in the arena */
 	uint32_t epoch;
+	uint32_t name_changes; /* counts them */
 	struct handle *open_handles;
 	struct opened *leaving; /* references to be put by table_unlock */
 	/* Called before a node goes that has a descriptor in the folder cache. */

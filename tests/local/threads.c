@@ -25,7 +25,15 @@ struct work {
 	unsigned failures;
 };
 
-#define EXPECT(condition) (work->failures += !(condition))
+#define EXPECT(condition) expect(work, (condition), #condition)
+
+static void expect(struct work *work, bool condition, const char *what)
+{
+	if (condition)
+		return;
+	work->failures++;
+	fprintf(stderr, "not so: %s\n", what);
+}
 
 static bool add(struct dw_listing *listing, const char *name, size_t length, uint64_t next,
 		const struct dw_entry *entry)
@@ -106,10 +114,10 @@ static void test_threads(void **state)
 		work[i] = (struct work){.fs = fs, .number = i};
 		assert_int_equal(pthread_create(&threads[i], NULL, run, &work[i]), 0);
 	}
-	for (unsigned i = 0; i < THREADS; i++) {
+	for (unsigned i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
+	for (unsigned i = 0; i < THREADS; i++)
 		assert_int_equal(work[i].failures, 0);
-	}
 	struct dw_forget forget = {.node = entry.node, .count = 1};
 	fs->ops->forget(fs, test_request(&request, 0), &forget, 1);
 	assert_int_equal(table_nodes(&local_of(fs)->table), 1);
