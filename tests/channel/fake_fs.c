@@ -220,8 +220,12 @@ static int mkdir_(struct dw_filesystem *fs, const struct dw_request *req, uint64
 		  uint32_t mode, struct dw_entry *out)
 {
 	struct fake_state *state = state_of(fs, req);
+	int error = make(state, req, parent, name, mode, out);
 
-	return done(state, make(state, req, parent, name, mode, out));
+	done(state, error);
+	if (state->dawdle)
+		usleep(state->dawdle);
+	return error;
 }
 
 static int create(struct dw_filesystem *fs, const struct dw_request *req, uint64_t parent, const char *name,

@@ -53,6 +53,7 @@ struct fake_state {
 	_Atomic uint32_t made; /* times that a node was made */
 	_Atomic uint32_t statfs_calls;
 	uint32_t poll_ready;
+	uint32_t dawdle; /* microseconds that mkdir takes after it has taken effect */
 	struct fake_lock locks[FAKE_LOCKS];
 	struct fake_node nodes[FAKE_NODES]; /* [0] is not used, [1] is the root */
 };

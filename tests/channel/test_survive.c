@@ -21,6 +21,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "drive.h"
@@ -87,6 +88,7 @@ static pid_t start_clients(void)
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(drive.fuse_fd); /* or the drive would never end while it waits for itself */
 	for (uintptr_t i = 0; i < CLIENTS; i++)
 		if (pthread_create(&threads[i], NULL, client, (void *)i) != 0)
 			_exit(1);
@@ -118,13 +120,19 @@ static pid_t start_service(uint32_t flags, bool poisoned)
 /* What a keeper does while a service lives. */
 static void keep(int milliseconds)
 {
-	for (int i = 0; i < milliseconds; i++) {
+	struct timespec now, until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += milliseconds / 1000;
+	until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
+	do {
 		if (atomic_load(&shared->keeper.wanted) && !atomic_load(&shared->keeper.answered)) {
 			shared->keeper.error = pump_start(drive.pump);
 			atomic_store(&shared->keeper.answered, 1);
 		}
 		usleep(1000);
-	}
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec * 1000 + now.tv_nsec / 1000000 < until.tv_sec * 1000 + until.tv_nsec / 1000000);
 }
 
 static void end(pid_t pid)
@@ -150,8 +158,8 @@ static void open_drive(void)
 
 static void wait_until_it_answers(void)
 {
-	for (int i = 0; i < 5000 && !atomic_load(&drive.region->initialized); i++)
-		keep(1);
+	for (int i = 0; i < 1000 && !atomic_load(&drive.region->initialized); i++)
+		keep(5);
 	assert_int_equal(atomic_load(&drive.region->initialized), 1);
 	keep(50);
 }
@@ -163,6 +171,7 @@ static void killed(uint32_t flags)
 	int status = -1;
 
 	open_drive();
+	drive.state->dawdle = 300;
 	service = start_service(flags, false);
 	wait_until_it_answers();
 	clients = start_clients();
@@ -210,8 +219,10 @@ static void poison(void **state)
 	wait_until_it_answers();
 	client_pid = fork();
 	if (client_pid == 0) {
-		int fd = open(drive_path(&drive, "crash"), O_RDONLY);
+		int fd;
 
+		close(drive.fuse_fd);
+		fd = open(drive_path(&drive, "crash"), O_RDONLY);
 		_exit(fd >= 0 && read(fd, &byte, 1) < 0 && errno == EIO ? 0 : 1);
 	}
 	for (int i = 0; i < 1000 && waitpid(client_pid, &status, WNOHANG) == 0; i++) {
