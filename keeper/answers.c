@@ -231,7 +231,7 @@ static void remove_drive(struct keeper *keeper, struct drive *drive)
 	int ret = drives_remove(keeper, drive, task, keeper->service.started, keeper->message.tag);
 
 	if (ret)
-		answer(keeper, ret > 0 ? 0 : ret);
+		answer(keeper, ret);
 }
 
 /* About a drive that exists. fd is -1 or given over. */

@@ -147,7 +147,7 @@ uint32_t drives_count(const struct keeper *keeper);
 void drives_describe(struct keeper *keeper, const struct drive *drive);
 /* ADD as keeper->message says. 0: under way, answered later. A negative errno: answer that. */
 int drives_add(struct keeper *keeper);
-/* REMOVE. 0: under way. 1: done. A negative errno: answer that. asker 0: the keeper itself. */
+/* REMOVE. 0: under way, answered later. A negative errno: answer that. asker 0: the keeper itself. */
 int drives_remove(struct keeper *keeper, struct drive *drive, enum mounter_task task, uint64_t asker, uint64_t tag);
 /* A child has something to say, or its time is over. */
 void drives_report(struct keeper *keeper, struct drive *drive);

@@ -17,12 +17,12 @@
  * Failing well. A drive that has negotiated FUSE_OVER_IO_URING with the kernel accepts no request until every
  * queue has an entry, or until one REGISTER was refused (fs/fuse/dev_uring.c: fuse_uring_cmd, is_ring_ready;
  * fs/fuse/dev.c: fuse_block_alloc). So:
- *    - pump_create makes all io_urings when the drive is mounted, before anything is negotiated. Where it fails,
- * io_uring must not be negotiated;
+ *    - pump_create makes all io_urings when the drive is mounted, before anything is negotiated.
+ *      Where it fails, io_uring must not be negotiated;
  *    - pump_start registers one entry a queue first. When any of them is refused the ring never becomes ready, and
- *      the kernel has gone back to plain. When a thread cannot be started or a submission fails, pump_start has one
- * REGISTER refused on purpose (a queue that does not exist), to the same end. A refusal completes at once, so a look at
- *      the completion queue after the submission tells, without taking anything out of it;
+ *      the kernel has gone back to plain. When a thread cannot be started or a submission fails, pump_start has
+ *      one REGISTER refused on purpose (a queue that does not exist), to the same end. A refusal completes at
+ *      once, so a look at the completion queue after the submission tells, without taking anything out of it;
  *    - entries that are refused later only make the queue shallower.
  *
  * Memory: a pump takes no heap. Its tables are mapped; a thread's stack and the C library's small record of it come and

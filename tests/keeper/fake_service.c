@@ -200,7 +200,7 @@ static void do_garbage(unsigned seed, unsigned count)
 		if (part.iov_len > sizeof(message))
 			part.iov_len = sizeof(message);
 		for (size_t at = 0; at < sizeof(message); at += sizeof(int)) {
-			int value = rand_r(&seed) << (rand_r(&seed) % 16);
+			uint32_t value = (uint32_t)rand_r(&seed) << (rand_r(&seed) % 16);
 
 			memcpy((char *)&message + at, &value, sizeof(value));
 		}

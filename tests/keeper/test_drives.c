@@ -58,7 +58,7 @@ static bool is_mounted(const char *path)
 /* Mount a drive that the service serves; its id. */
 static long add(struct harness *h, unsigned flags, const char *path)
 {
-	harness_say(h, "add %u serve %s", flags, path);
+	harness_say(h, "add %u serve %s", flags, path ? path : "");
 	assert_int_equal(harness_number(h, NULL), 0);
 	return harness_number(h, "id=");
 }
@@ -261,9 +261,9 @@ static void test_nothing_leaks(void **state)
 	}
 	assert_int_equal(usage_descriptors(h.keeper), descriptors);
 	assert_int_equal(usage_threads(h.keeper), threads);
-	assert_int_equal(usage_heap(h.keeper), heap);
+	assert_true(!usage_memory_counts() || usage_heap(h.keeper) == heap);
 	print_message("keeper after 200 drives: %ld kB of its own\n", usage_resident(h.keeper));
-	assert_true(usage_resident(h.keeper) < 2048);
+	assert_true(!usage_memory_counts() || usage_resident(h.keeper) < 2048);
 	harness_close(&h);
 }
 
@@ -333,7 +333,7 @@ static void test_death_of_the_keeper(void **state)
 static void test_end_with_drives(void **state)
 {
 	struct harness h;
-	const char *path;
+	const char *path = "";
 	int fd;
 
 	harness_open(&h);

@@ -81,7 +81,7 @@ static void test_hello(void **state)
 	snprintf(path, sizeof(path), "%s/control.sock", h.runtime);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	assert_true(usage_resident(h.keeper) < 2048);
+	assert_true(!usage_memory_counts() || usage_resident(h.keeper) < 2048);
 	harness_close(&h);
 }
 
@@ -294,8 +294,8 @@ static void test_nonsense_from_the_service(void **state)
 	}
 	assert_int_equal(usage_descriptors(h.keeper), descriptors);
 	assert_int_equal(usage_threads(h.keeper), threads);
-	assert_int_equal(usage_heap(h.keeper), heap);
-	assert_true(usage_resident(h.keeper) < 2048);
+	assert_true(!usage_memory_counts() || usage_heap(h.keeper) == heap);
+	assert_true(!usage_memory_counts() || usage_resident(h.keeper) < 2048);
 	harness_close(&h);
 }
 

@@ -221,7 +221,7 @@ static void test_requests_survive_kills(void **state)
 	assert_true(atomic_load(&m.region->replays) > 0); /* else nothing was in flight and nothing is proved */
 
 	unmount_it(&m);
-	waitpid(handler, NULL, 0);
+	kill_handler(handler);
 }
 
 /* Without the administrator's switch the registration is refused, and plain works on. */
@@ -242,7 +242,7 @@ static void test_refused_ring_leaves_plain(void **state)
 	assert_int_equal(usage_threads(0), 1);
 	assert_int_equal(stat(m.path, &st), 0);
 	unmount_it(&m);
-	waitpid(handler, NULL, 0);
+	kill_handler(handler);
 }
 
 /* Linked with --wrap=pthread_create: the call number fail_at fails. */
@@ -279,7 +279,7 @@ static void test_half_started_ring_leaves_plain(void **state)
 	assert_true(S_ISDIR(st.st_mode));
 	alarm(0);
 	unmount_it(&m);
-	waitpid(handler, NULL, 0);
+	kill_handler(handler);
 }
 
 /* Whatever stands in the region, the pump stays within it and ends when it is told to. */
@@ -350,7 +350,7 @@ static void test_nothing_leaks(void **state)
 	}
 	assert_int_equal(usage_descriptors(0), descriptors);
 	assert_int_equal(usage_threads(0), 1);
-	assert_in_range(usage_resident(0), 0, resident + 256);
+	assert_true(!usage_memory_counts() || usage_resident(0) <= resident + 256);
 }
 
 static void test_shape_is_checked(void **state)

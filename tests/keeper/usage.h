@@ -3,7 +3,11 @@
 #ifndef TESTS_KEEPER_USAGE_H
 #define TESTS_KEEPER_USAGE_H
 
+#include <stdbool.h>
 #include <sys/types.h>
+
+/* False under a sanitizer, whose own memory would be counted. */
+bool usage_memory_counts(void);
 
 int usage_threads(pid_t pid);
 int usage_descriptors(pid_t pid);
