@@ -206,6 +206,9 @@ int cursors_read(struct cursors *cursors, uint64_t member, uint64_t step, void *
 		return error;
 	if (!cursors->kind->copy)
 		step = 0;
+	/* Read-ahead comes out of order: whoever asks for what is skipped now will be here in a moment. */
+	if (step && position < offset && offset - position <= WAIT_DISTANCE)
+		cursors_mark(cursors, cursor, position);
 
 	while (total < size) {
 		uint64_t room = position < offset ? offset - position : size - total;
