@@ -269,10 +269,10 @@ static struct command *perform(struct world *w)
 			return c;
 		kill_child(w);
 		bool answered = atomic_load(&c->state) == 2;
-		if (answered)
-			atomic_store(&c->state, 0);
-		else
+		if (!answered)
 			w->kills_in_flight++;
+		/* The next one begins when its request is complete again. */
+		atomic_store(&c->state, 0);
 		if (answered) {
 			start_child(w);
 			return c;
