@@ -12,6 +12,18 @@
 
 extern const struct dw_provider driveway_provider;
 
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+/* libarchive calls localtime_r; the sanitizer does not see the lock that the C library takes there. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+	return "race:tzset_internal\n";
+}
+#endif
+
 static void host_log(struct dw_host *host, int level, const char *message)
 {
 	struct client_host *client = (struct client_host *)host;
