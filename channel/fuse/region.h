@@ -37,17 +37,13 @@
  *         The service's part, in this order: state ANSWERED; copy (payload into the buffer, fuse_out_header into
  *         ring.in_out, ring.ring_ent_in_out.payload_sz; commit_id and flags stay as they came);
  *         region_queue_post. The keeper's part, in this order: see the bit; read commit_id; state FETCHING;
- *         clear the bit; submit. So after a death the next service looks at the bit of done first (acquire), then
- *         at the state:
- *
- *           - bit set: the keeper has it; nothing to do
- *           - bit clear, ANSWERED: the copy may be half made; make it again, post
- *           - bit clear, DELIVERED: take up
- *           - bit clear, FETCHING: with the kernel, or its completion has not been looked at yet
- *
- *         A completion whose slot is not FETCHING was seen by the dead service, which did not come to taking it
- *         off: it is dropped, before anything of its queue is posted. The keeper rings every
- *         doorbell after a death, because the dead service may have had no time to.
+ *         clear the bit; submit. So after a death the next service looks at the bit of done first (acquire), then at
+ *         the state:
+ *            - bit set: the keeper has it, there is nothing to do;
+ *            - bit clear, ANSWERED: the copy may be half made, so it is made again and posted;
+ *            - bit clear, DELIVERED: taken up;
+ *            - bit clear, FETCHING: with the kernel, or its completion has not been looked at yet.
+ *         The keeper rings every doorbell after a death, because the dead service may have had no time to.
  *
  *         Completion queue q lies in the region, in the page region_completions(q): the kernel refuses to
  *         pass an io_uring through a socket, so the service gets no io_uring, but an eventfd a queue (keeper's RING),
@@ -55,6 +51,9 @@
  *         blocks in read(2) of the eventfd. A new service peeks before it reads the eventfd. Only the
  *         service takes completions. user_data is the entry; a negative res means that the kernel has cancelled the
  *         entry or refused it: SLOT_DEAD. No more than one completion an entry is ever outstanding.
+ *
+ *         A long reply is built in the buffer itself: where the request's payload must stay for a second run, behind
+ *         it, and then reply_offset says where. The copy to the buffer's start is made in ANSWERED like any other.
  *
  * ANSWERED always means: reply and reply_size (or the payload, when reply_external) are complete; an
  * answer that is given again is refused by the kernel (-ENOENT) or ignored by the keeper (the slot is

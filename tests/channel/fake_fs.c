@@ -100,7 +100,7 @@ static int wait_slow(struct fake_state *state, const struct dw_request *req)
 
 	atomic_fetch_add(&state->slow_reads, 1);
 	while (!atomic_load(&state->release)) {
-		if (*req->interrupted) {
+		if (__atomic_load_n(req->interrupted, __ATOMIC_RELAXED)) {
 			atomic_fetch_add(&state->interrupted, 1);
 			error = -EINTR;
 			break;
@@ -480,7 +480,7 @@ static int setlk(struct dw_filesystem *fs, const struct dw_request *req, uint64_
 			return done(state, -EAGAIN);
 		pthread_mutex_unlock(&state->lock);
 		usleep(1000);
-		if (*req->interrupted)
+		if (__atomic_load_n(req->interrupted, __ATOMIC_RELAXED))
 			return -EINTR;
 		pthread_mutex_lock(&state->lock);
 	}
@@ -591,12 +591,31 @@ uint64_t fake_add(struct fake_state *state, const char *name, uint32_t mode, con
 	struct dw_notes notes = {0};
 	struct dw_request req = {.size = sizeof(req), .notes = &notes};
 	struct dw_entry entry = {0};
+	int error;
 
-	if (make(state, &req, DW_NODE_ROOT, name, mode, &entry) != 0)
-		return 0;
-	if (content) {
+	pthread_mutex_lock(&state->lock);
+	error = make(state, &req, DW_NODE_ROOT, name, mode, &entry);
+	if (!error && content) {
 		state->nodes[entry.node].attr.size = strlen(content);
 		memcpy(state->nodes[entry.node].content, content, strlen(content));
 	}
-	return entry.node;
+	pthread_mutex_unlock(&state->lock);
+	return error ? 0 : entry.node;
+}
+
+struct dw_attr fake_attr(struct fake_state *state, uint64_t node)
+{
+	struct dw_attr attr;
+
+	pthread_mutex_lock(&state->lock);
+	attr = state->nodes[node].attr;
+	pthread_mutex_unlock(&state->lock);
+	return attr;
+}
+
+void fake_set_size(struct fake_state *state, uint64_t node, uint64_t size)
+{
+	pthread_mutex_lock(&state->lock);
+	state->nodes[node].attr.size = size;
+	pthread_mutex_unlock(&state->lock);
 }

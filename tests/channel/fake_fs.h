@@ -52,7 +52,7 @@ struct fake_state {
 	_Atomic uint64_t wake; /* last wake of poll */
 	_Atomic uint32_t made; /* times that a node was made */
 	_Atomic uint32_t statfs_calls;
-	uint32_t poll_ready;
+	_Atomic uint32_t poll_ready;
 	uint32_t dawdle; /* microseconds that mkdir takes after it has taken effect */
 	struct fake_lock locks[FAKE_LOCKS];
 	struct fake_node nodes[FAKE_NODES]; /* [0] is not used, [1] is the root */
@@ -70,5 +70,9 @@ void fake_state_init(struct fake_state *state, bool shared);
 void fake_fs_init(struct fake_fs *fake, struct fake_state *state, uint32_t flags);
 /* A file or folder in the root without any request; returns its node. */
 uint64_t fake_add(struct fake_state *state, const char *name, uint32_t mode, const char *content);
+
+/* What a test looks at and changes behind the drive's back. */
+struct dw_attr fake_attr(struct fake_state *state, uint64_t node);
+void fake_set_size(struct fake_state *state, uint64_t node, uint64_t size);
 
 #endif
