@@ -115,16 +115,18 @@ int handle_get(struct local *local, uint64_t id, uint64_t handle, struct opened 
 	return 0;
 }
 
+/*
+ * The mark comes before the descriptor: a mark without one does no harm. It does not mean that there is one, because
+ * a process may have died in between, so the descriptor is given again; the host knows if it has it.
+ */
 void node_keep_open(struct local *local, uint64_t id)
 {
 	struct opened *best = NULL;
 	uint64_t handle = DW_NO_HANDLE;
-	bool done;
 
 	table_lock(&local->table);
 	struct node *node = table_node(&local->table, id);
-	done = node == NULL || node->kept;
-	for (arena_ref ref = done ? 0 : node->handles; ref != 0;) {
+	for (arena_ref ref = node == NULL ? 0 : node->handles; ref != 0;) {
 		struct handle *known = table_handle_at(&local->table, ref);
 
 		/* The one that allows most. */
@@ -136,10 +138,10 @@ void node_keep_open(struct local *local, uint64_t id)
 	}
 	if (best != NULL)
 		opened_get(best);
-	if (!done)
+	if (handle != DW_NO_HANDLE)
 		node->kept = true;
 	table_unlock(&local->table);
-	if (done || handle == DW_NO_HANDLE || (best == NULL && handle_get(local, id, handle, &best) != 0))
+	if (handle == DW_NO_HANDLE || (best == NULL && handle_get(local, id, handle, &best) != 0))
 		return;
 	local->host->kept_fd_put(local->host, id, best->fd);
 	opened_put(best);
