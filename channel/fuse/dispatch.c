@@ -50,6 +50,7 @@ static dispatch_handler *const handlers[] = {
 	[FUSE_GETLK] = dispatch_getlk,
 	[FUSE_SETLK] = dispatch_setlk,
 	[FUSE_SETLKW] = dispatch_setlkw,
+	[FUSE_ACCESS] = dispatch_access,
 	[FUSE_CREATE] = dispatch_create,
 	[FUSE_DESTROY] = dispatch_destroy,
 	[FUSE_IOCTL] = dispatch_ioctl,

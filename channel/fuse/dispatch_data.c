@@ -193,11 +193,26 @@ static bool add_entry(struct dw_listing *listing, const char *name, size_t lengt
 	return put_entry(l, name, length, next, entry);
 }
 
+/* The inode number to show for "."; 0: not known. -EAGAIN as from any call. */
+static int own_ino(struct call *call, uint64_t *ino)
+{
+	uint64_t timeout = DW_TIMEOUT_DEFAULT;
+	struct dw_attr attr = {0};
+	struct scratch scratch;
+	int error = -ENOSYS;
+
+	if (CALL_OPS(call)->getattr)
+		error = CALL_OPS(call)->getattr(CALL_FS(call), call_scratch(call, &scratch), call->message.node,
+						DW_NO_HANDLE, &attr, &timeout);
+	*ino = error ? 0 : attr.ino;
+	return error == -EAGAIN ? error : 0;
+}
+
 static int list_folder(struct call *call, bool attributes)
 {
 	const struct fuse_read_in *in = &call->message.in.read;
 	struct listing l = {.listing = {.attributes = attributes, .add = add_entry}, .call = call};
-	struct dw_entry dot = {.attr = {.mode = DW_MODE_FOLDER, .ino = call->message.node}};
+	struct dw_entry dot = {.attr = {.mode = DW_MODE_FOLDER}};
 	struct dw_entry dot_dot = {.attr = {.mode = DW_MODE_FOLDER}};
 	uint64_t offset = in->offset;
 	size_t room;
@@ -208,8 +223,12 @@ static int list_folder(struct call *call, bool attributes)
 		return -ENOSYS;
 	l.at = reply_space(call, false, &room);
 	l.room = in->size < room ? in->size : room;
-	if (offset == 0)
+	if (offset == 0) {
+		error = own_ino(call, &dot.attr.ino);
+		if (error)
+			return error;
 		fits = put_entry(&l, ".", 1, OFFSET_DOT, &dot);
+	}
 	if (fits && (offset == 0 || offset == OFFSET_DOT))
 		fits = put_entry(&l, "..", 2, OFFSET_DOT_DOT, &dot_dot);
 	if (fits) {

@@ -110,7 +110,7 @@ dispatch_handler dispatch_lookup, dispatch_forget, dispatch_batch_forget, dispat
 	dispatch_readlink;
 /* dispatch_attr.c */
 dispatch_handler dispatch_getattr, dispatch_statx, dispatch_setattr, dispatch_setxattr, dispatch_getxattr,
-	dispatch_listxattr, dispatch_removexattr, dispatch_statfs;
+	dispatch_listxattr, dispatch_removexattr, dispatch_statfs, dispatch_access;
 /* dispatch_open.c */
 dispatch_handler dispatch_open, dispatch_create, dispatch_tmpfile, dispatch_opendir, dispatch_release,
 	dispatch_releasedir, dispatch_flush, dispatch_fsync, dispatch_fsyncdir, dispatch_syncfs;

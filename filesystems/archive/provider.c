@@ -385,7 +385,7 @@ extern const struct dw_provider driveway_provider;
 const struct dw_provider driveway_provider = {
 	.size = sizeof(struct dw_provider),
 	.version = DW_API_VERSION,
-	.flags = DW_PROVIDER_PATH,
+	.flags = DW_PROVIDER_PATH | DW_PROVIDER_READ_ONLY,
 	.name = "archive",
 	.summary = "a zip, tar, 7z, iso, cpio, rar... file as a read-only drive",
 	.options = "cache-size=most bytes of unpacked data to keep on disk (4G; K, M, G, T; 0: none)\n"

@@ -149,10 +149,10 @@ void node_keep_open(struct local *local, uint64_t id)
 
 /* --- open and release ---------------------------------------------------------------------------------- */
 
-void backing_offer(struct local *local, uint64_t node, int fd, uint32_t *id)
+void backing_offer(struct local *local, uint64_t node, int fd, uint32_t mode, uint32_t *id)
 {
 	*id = 0;
-	if (!atomic_load_explicit(&local->backing, memory_order_relaxed))
+	if (!atomic_load_explicit(&local->backing, memory_order_relaxed) || (mode & (S_ISUID | S_ISGID)))
 		return;
 	if (node != 0) {
 		table_lock(&local->table);
@@ -228,7 +228,7 @@ int local_open(struct dw_filesystem *fs, const struct dw_request *req, uint64_t 
 		opened_put(opened);
 		return err;
 	}
-	backing_offer(local, node, opened->fd, &offered);
+	backing_offer(local, node, opened->fd, stx.stx_mode, &offered);
 	unused = offered;
 	table_lock(&local->table);
 	struct node *known = table_node(&local->table, node);
@@ -384,9 +384,15 @@ int local_fallocate(struct dw_filesystem *fs, const struct dw_request *req, uint
 	int err = handle_get(local, node, handle, &opened);
 	if (err != 0)
 		return err;
-	do {
+	/* The kernel leaves this to us and does not say so: without a right to keep the bits, they go. */
+	if (req->uid != 0)
+		err = attr_kill_privileges(opened->fd);
+	while (err == 0) {
 		err = fallocate(opened->fd, mode, (off_t)offset, (off_t)length) == 0 ? 0 : -errno;
-	} while (err == -EINTR);
+		if (err != -EINTR)
+			break;
+		err = 0;
+	}
 	opened_put(opened);
 	return err;
 }
@@ -406,6 +412,8 @@ int local_copy_file_range(struct dw_filesystem *fs, const struct dw_request *req
 	int err = handle_get(local, node_in, handle_in, &in);
 	if (err == 0)
 		err = handle_get(local, node_out, handle_out, &out);
+	if (err == 0 && req->uid != 0)
+		err = attr_kill_privileges(out->fd);
 	if (err == 0) {
 		ssize_t copied = copy_file_range(in->fd, &from, out->fd, &to, size, 0);
 

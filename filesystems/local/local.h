@@ -104,9 +104,11 @@ void node_keep_open(struct local *local, uint64_t id);
 /* Flags of an open as the host shall see them. */
 int host_flags(uint32_t flags);
 /*
- * Hand a file that is being opened to the kernel unless the node is open already. *id: 0 for none.
+ * Hand a file that is being opened to the kernel unless the node is open already. *id: 0 for none. A file whose mode
+ * has set-user-id or set-group-id is never handed over: a write through the backing file is made with our
+ * rights and would leave the bits, where a write that we are asked for says that they must go.
  */
-void backing_offer(struct local *local, uint64_t node, int fd, uint32_t *id);
+void backing_offer(struct local *local, uint64_t node, int fd, uint32_t mode, uint32_t *id);
 /*
  * Inside a transaction: a handle for node with what was offered, and the answer. *unused: an id to give
  * back after the commit, 0 for none. -ENOMEM.

@@ -233,7 +233,7 @@ static int made_enter(struct local *local, const struct dw_request *req, uint64_
 	uint32_t unused = 0;
 	int err;
 
-	backing_offer(local, 0, opened->fd, &offered);
+	backing_offer(local, 0, opened->fd, stx->stx_mode, &offered);
 	table_lock(&local->table);
 	table_begin(&local->table);
 	struct node *node = entry_enter(local, parent, name, stx, out, &err);

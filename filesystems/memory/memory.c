@@ -408,7 +408,8 @@ static int memory_open_provider(const struct dw_provider *provider, const struct
 	memory->arena_fd = -1;
 	memory->base.size = sizeof(memory->base);
 	memory->base.ops = &memory_ops;
-	memory->base.flags = DW_FS_NOWAIT | DW_FS_PERSISTENT | DW_FS_ACL | DW_FS_CACHE_SYMLINKS;
+	memory->base.flags = DW_FS_NOWAIT | DW_FS_PERSISTENT | DW_FS_ACL | DW_FS_CACHE_SYMLINKS |
+			     DW_FS_INVALIDATES_DATA;
 	if (source->read_only)
 		memory->base.flags |= DW_FS_READ_ONLY;
 	/* Nothing changes but through the kernel, so whatever it knows stays true. */

@@ -158,7 +158,8 @@ static int mount_target(struct mapping *mapping, struct jsonrpc_error *error)
 	text_printable(fsname, sizeof(fsname), request->source);
 	for (char *c = fsname; *c; c++)
 		*c = *c == ',' || *c == '\\' ? '_' : *c;
-	mount.flags = (request->read_only ? KEEPER_FLAG_READ_ONLY : 0) |
+	mount.flags = (request->read_only || (mapping->provider->flags & DW_PROVIDER_READ_ONLY) ? KEEPER_FLAG_READ_ONLY
+												: 0) |
 		      (mapping->options.allow_other ? KEEPER_FLAG_ALLOW_OTHER : 0) |
 		      (mapping->options.default_permissions ? KEEPER_FLAG_DEFAULT_PERMISSIONS : 0) |
 		      (mapping->options.transport == OPTIONS_TRANSPORT_PLAIN ? KEEPER_FLAG_NO_RING : 0);
