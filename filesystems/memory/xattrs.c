@@ -136,18 +136,21 @@ int xattr_store(struct memory *memory, struct node *node, const char *name, cons
 	return 0;
 }
 
-static bool starts_with(const char *name, const char *prefix)
-{
-	return !strncmp(name, prefix, strlen(prefix)) && name[strlen(prefix)];
-}
-
+/* -EOPNOTSUPP for a name outside the known families, -EINVAL for one that is nothing but its family: xattr(7). */
 static int check_name(const char *name)
 {
+	static const char *const families[] = {"user.", "trusted.", "security."};
+
 	if (strlen(name) > XATTR_NAME_MAX)
 		return -ERANGE;
-	if (starts_with(name, "user.") || starts_with(name, "trusted.") || starts_with(name, "security.") ||
-	    !strcmp(name, XATTR_ACCESS_ACL) || !strcmp(name, XATTR_DEFAULT_ACL))
+	if (!strcmp(name, XATTR_ACCESS_ACL) || !strcmp(name, XATTR_DEFAULT_ACL))
 		return 0;
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+		size_t length = strlen(families[i]);
+
+		if (!strncmp(name, families[i], length))
+			return name[length] ? 0 : -EINVAL;
+	}
 	return -EOPNOTSUPP;
 }
 
