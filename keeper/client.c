@@ -349,8 +349,8 @@ int keeper_client_add(struct keeper_client *client, const struct keeper_mount *m
 	message = &exchange->message;
 	message->flags = mount->flags;
 	message->arg[0] = mount->depth;
-	strcpy(message->target, mount->target);
-	strcpy(message->fsname, mount->fsname);
+	snprintf(message->target, sizeof(message->target), "%s", mount->target);
+	snprintf(message->fsname, sizeof(message->fsname), "%s", mount->fsname);
 	message->spec_size = mount->spec_size;
 	if (mount->spec_size)
 		memcpy(message->spec, mount->spec, mount->spec_size);
@@ -408,7 +408,7 @@ int keeper_client_keep(struct keeper_client *client, uint32_t drive, const char 
 	exchange = exchange_new(KEEPER_KEEP, drive);
 	if (!exchange)
 		return -ENOMEM;
-	strcpy(exchange->message.name, name);
+	memcpy(exchange->message.name, name, strlen(name) + 1);
 	exchange->message.arg[0] = size;
 	ret = ask_for(client, exchange, NULL, 1);
 	if (!ret) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -173,8 +174,8 @@ int drives_add(struct keeper *keeper)
 		drive->fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 		if (drive->fuse_fd < 0 && errno != EACCES && errno != EPERM) {
 			ret = -errno;
-			strcpy(keeper->message.text,
-			       "/dev/fuse cannot be opened: load the kernel's module (modprobe fuse)");
+			snprintf(keeper->message.text, sizeof(keeper->message.text), "%s",
+				 "/dev/fuse cannot be opened: load the kernel's module (modprobe fuse)");
 			goto failed;
 		}
 	}

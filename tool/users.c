@@ -120,7 +120,7 @@ bool users_describe(const char *target, char *out, size_t size)
 	if (!stream)
 		return false;
 	while (found < USERS_SHOWN && (entry = readdir(stream)) && now_milliseconds() < search.deadline) {
-		if (!isdigit((unsigned char)entry->d_name[0]) || atol(entry->d_name) == getpid())
+		if (!isdigit((unsigned char)entry->d_name[0]) || strtol(entry->d_name, NULL, 10) == getpid())
 			continue;
 		if (uses(&search, entry->d_name)) {
 			append_process(out, size, entry->d_name);

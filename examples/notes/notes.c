@@ -128,7 +128,7 @@ static int notes_mknod(CALL, uint64_t parent, const char *name, uint32_t mode, u
 	item->parent = parent;
 	item->attr = (struct dw_attr){.mode = mode, .nlink = 1, .uid = req->uid, .gid = req->gid, .mtime = NOW};
 	item->attr.ino = (uint64_t)(item - notes->items) + 1;
-	strcpy(item->name, name);
+	snprintf(item->name, sizeof(item->name), "%s", name);
 	return unlock(notes, answer(item, out));
 }
 

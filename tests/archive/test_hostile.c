@@ -122,11 +122,11 @@ static void test_long_names(void **state)
 {
 	struct room *room = *state;
 	char path[1024] = "f/", *deep;
-	char names[1024];
+	char names[1024], *rest;
 	struct dw_entry entry;
 
 	memset(path + 2, 'n', 300);
-	strcpy(path + 302, "1");
+	memcpy(path + 302, "1", 2);
 	tarball_long_member(room->file, '0', path, "one");
 	path[302] = '2';
 	tarball_long_member(room->file, '0', path, "two");
@@ -144,7 +144,7 @@ static void test_long_names(void **state)
 	assert_int_equal(client_list(&room->client, entry.node, names, sizeof(names)), 0);
 	assert_int_equal(strlen(names), 3 * 256);
 	check_missing(room, "d");
-	for (char *name = strtok(names, "\n"); name; name = strtok(NULL, "\n")) {
+	for (char *name = strtok_r(names, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest)) {
 		assert_int_equal(strlen(name), 255);
 		if (name[0] == 'n')
 			assert_int_equal(name[246], '~');

@@ -164,8 +164,8 @@ static void run_one(struct client_host *host, const char *folder, const char *by
 
 int main(int argc, char **argv)
 {
-	unsigned first = argc > 2 ? (unsigned)atoi(argv[1]) : 0;
-	unsigned last = argc > 2 ? (unsigned)atoi(argv[2]) : MUTATIONS - 1;
+	unsigned first = argc > 2 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
+	unsigned last = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : MUTATIONS - 1;
 	char *folder = client_folder(), *seed[SEEDS];
 	size_t seed_size[SEEDS], opened = 0;
 	struct client_host host;

@@ -22,7 +22,7 @@ int drive_open(struct test_drive *drive, bool with_ring)
 
 	memset(drive, 0, sizeof(*drive));
 	drive->verbose = getenv("CHANNEL_TEST_TRACE") != NULL;
-	strcpy(drive->path, "/tmp/channel-XXXXXX");
+	snprintf(drive->path, sizeof(drive->path), "%s", "/tmp/channel-XXXXXX");
 	if (!mkdtemp(drive->path))
 		return -errno;
 	drive->fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);

@@ -2,6 +2,7 @@
 #include "fake_fs.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -191,7 +192,7 @@ static int make(struct fake_state *state, const struct dw_request *req, uint64_t
 	memset((char *)n + sizeof(n->used), 0, offsetof(struct fake_node, content) - sizeof(n->used));
 	memset(n->content, 0, FAKE_CONTENT);
 	n->parent = (uint32_t)parent;
-	strcpy(n->name, name);
+	snprintf(n->name, sizeof(n->name), "%s", name);
 	n->nlink = 1;
 	n->attr = (struct dw_attr){.ino = i, .mode = mode, .nlink = 1, .uid = req->uid, .gid = req->gid};
 	now(&n->attr.mtime);
@@ -248,7 +249,7 @@ static int symlink_(struct dw_filesystem *fs, const struct dw_request *req, uint
 	int error = make(state, req, parent, name, DW_MODE_LINK | 0777u, out);
 
 	if (!error) {
-		strncpy(state->nodes[out->node].target, target, sizeof(state->nodes[0].target) - 1);
+		snprintf(state->nodes[out->node].target, sizeof(state->nodes[0].target), "%s", target);
 		state->nodes[out->node].attr.size = out->attr.size = strlen(target);
 	}
 	return done(state, error);
@@ -291,7 +292,7 @@ static int rename_(struct dw_filesystem *fs, const struct dw_request *req, uint6
 	if (old)
 		atomic_store(&state->nodes[old].used, 0);
 	state->nodes[node].parent = (uint32_t)new_parent;
-	strcpy(state->nodes[node].name, new_name);
+	snprintf(state->nodes[node].name, sizeof(state->nodes[node].name), "%s", new_name);
 	return done(state, 0);
 }
 
@@ -336,7 +337,7 @@ static int setxattr_(struct dw_filesystem *fs, const struct dw_request *req, uin
 		return done(state, -ESTALE);
 	if (size > sizeof(n->xattr_value) || strlen(name) >= sizeof(n->xattr_name))
 		return done(state, -ENOSPC);
-	strcpy(n->xattr_name, name);
+	snprintf(n->xattr_name, sizeof(n->xattr_name), "%s", name);
 	memcpy(n->xattr_value, value, size);
 	n->xattr_size = (uint32_t)size;
 	return done(state, 0);

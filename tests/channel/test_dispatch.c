@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,7 +193,7 @@ static void umask_and_acl(void **unused)
 	call.message.name = "masked";
 	assert_int_equal(dispatch(&call), 0);
 	assert_int_equal(out->attr.mode, DW_MODE_FOLDER | 0755);
-	strcpy(root->xattr_name, "system.posix_acl_default");
+	snprintf(root->xattr_name, sizeof(root->xattr_name), "%s", "system.posix_acl_default");
 	root->xattr_size = 4;
 	call = call_of(FUSE_MKDIR, 1);
 	call.message.in.mkdir.mode = 0777;
@@ -209,8 +210,8 @@ static void payload_stays(void **unused)
 	struct call call = call_of(FUSE_GETXATTR, 1);
 
 	call.ring = true;
-	strcpy(buffer, "user.name");
-	strcpy(root->xattr_name, "user.name");
+	memcpy(buffer, "user.name", sizeof("user.name"));
+	snprintf(root->xattr_name, sizeof(root->xattr_name), "%s", "user.name");
 	memset(root->xattr_value, 'v', 60);
 	root->xattr_size = 60;
 	call.message.name = buffer;

@@ -217,7 +217,7 @@ static void do_garbage(unsigned seed, unsigned count)
 			if (rand_r(&seed) % 2)
 				message.name[8] = 0;
 			if (message.type == KEEPER_ADD)
-				strcpy(message.target, "/nonexistent/driveway/target");
+				snprintf(message.target, sizeof(message.target), "%s", "/nonexistent/driveway/target");
 		}
 		if (fds) {
 			header.msg_control = control.bytes;

@@ -30,7 +30,7 @@ void harness_pause(unsigned milliseconds)
 void harness_open(struct harness *h)
 {
 	memset(h, 0, sizeof(*h));
-	strcpy(h->folder, "/tmp/driveway-keeper-XXXXXX");
+	snprintf(h->folder, sizeof(h->folder), "%s", "/tmp/driveway-keeper-XXXXXX");
 	assert_non_null(mkdtemp(h->folder));
 	snprintf(h->runtime, sizeof(h->runtime), "%s/run", h->folder);
 }
@@ -62,7 +62,7 @@ const char *harness_say(struct harness *h, const char *format, ...)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct timeval limit = {.tv_sec = 30};
-	char line[4200];
+	char line[4200], *end;
 	va_list arguments;
 	size_t used = 0;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -70,7 +70,8 @@ const char *harness_say(struct harness *h, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(line, sizeof(line) - 1, format, arguments);
 	va_end(arguments);
-	strcat(line, "\n");
+	end = line + strlen(line);
+	memcpy(end, "\n", 2);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s/control.sock", h->runtime);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	if (!connect(fd, (struct sockaddr *)&address, sizeof(address)) &&

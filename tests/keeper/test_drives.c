@@ -89,7 +89,7 @@ static void test_mount_and_unmount(void **state)
 	mounts = fopen("/proc/self/mounts", "re");
 	while (fgets(line, sizeof(line), mounts))
 		if (strstr(line, path))
-			strcpy(found, line);
+			snprintf(found, sizeof(found), "%s", line);
 	fclose(mounts);
 	assert_non_null(strstr(found, "fake:source "));
 	assert_non_null(strstr(found, " fuse.driveway ro,"));

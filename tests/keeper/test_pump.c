@@ -63,7 +63,7 @@ static void mount_it(struct mount_point *m)
 {
 	char options[64];
 
-	strcpy(m->path, "/tmp/driveway-pump-XXXXXX");
+	snprintf(m->path, sizeof(m->path), "%s", "/tmp/driveway-pump-XXXXXX");
 	assert_non_null(mkdtemp(m->path));
 	m->region_fd = memory_create_region(&m->region, memory_possible_cpus(), DEPTH);
 	assert_true(m->region_fd >= 0);

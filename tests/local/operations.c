@@ -508,7 +508,7 @@ static void test_listing(void **state)
 			assert_int_equal(c.entries[i].node, 0);
 			if (c.names[i][0] == 'f') {
 				assert_int_equal(c.entries[i].attr.mode & DW_MODE_TYPE, DW_MODE_FILE);
-				seen[atoi(c.names[i] + 1)]++;
+				seen[strtoul(c.names[i] + 1, NULL, 10)]++;
 			}
 		}
 		offset = c.next[c.count - 1];

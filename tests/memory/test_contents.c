@@ -22,14 +22,14 @@ static void test_write_and_read(void **state)
 	uint8_t *model = calloc(1, size), *got = malloc(size), *piece = malloc(size);
 	uint64_t end = 0;
 	struct request r;
+	unsigned seed = 7;
 	size_t done;
 
-	srand(7);
 	for (int turn = 0; turn < 400; turn++) {
-		size_t length = turn % 3 ? (size_t)rand() % 20000 : (size_t)rand() % (2u << 20);
-		size_t offset = (size_t)rand() % (size - length);
+		size_t length = turn % 3 ? (size_t)rand_r(&seed) % 20000 : (size_t)rand_r(&seed) % (2u << 20);
+		size_t offset = (size_t)rand_r(&seed) % (size - length);
 		if (turn % 10 == 9) {
-			offset = (size_t)rand() % size;
+			offset = (size_t)rand_r(&seed) % size;
 			assert_int_equal(do_truncate(fs, node, offset), 0);
 			if (offset < end)
 				memset(model + offset, 0, end - offset);
