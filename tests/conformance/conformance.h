@@ -85,7 +85,10 @@ void case_check_equal(long long left, long long right, const char *file, int lin
 /* As EXPECT and EXPECT_OK, but the case ends if it does not hold. */
 #define NEED(condition)                                                                                                \
 	do {                                                                                                           \
-		if (!case_check((condition), __FILE__, __LINE__, #condition))                                          \
+		bool needed_holds = (condition);                                                                       \
+                                                                                                                       \
+		case_check(needed_holds, __FILE__, __LINE__, #condition);                                              \
+		if (!needed_holds)                                                                                     \
 			case_end();                                                                                    \
 	} while (0)
 #define NEED_OK(call) case_need_ok((long)(call), __FILE__, __LINE__, #call)

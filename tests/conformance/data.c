@@ -345,11 +345,11 @@ static void sync_calls(void)
 
 static void direct_io(void)
 {
-	uint8_t *buffer = NULL;
+	uint8_t *buffer = aligned_alloc(4096, MIB);
 	char few[4];
 	int fd, plain;
 
-	NEED(posix_memalign((void **)&buffer, 4096, MIB) == 0);
+	NEED(buffer);
 	fd = (int)NEED_OK(open("file", O_RDWR | O_CREAT | O_DIRECT, 0600));
 	plain = (int)NEED_OK(open("file", O_RDWR));
 	pattern_fill(buffer, MIB, 0, 7);
