@@ -11,7 +11,11 @@ sleep 60 <"$T/a/file" &
 reader=$!
 (cd "$T/a" && exec sleep 60) &
 stander=$!
-wait_until 5 test "$(readlink "/proc/$stander/cwd")" = "$T/a" || sleep 0.2
+stands_there()
+{
+	[ "$(readlink "/proc/$1/cwd")" = "$T/a" ] && [ "$(cat "/proc/$1/comm")" = sleep ]
+}
+wait_until 5 stands_there "$stander" || fail "the test's own process does not stand in the drive"
 must_say "$T/a is in use by: .*close them, or use --force" unmap "$T/a"
 grep -q "$reader (sleep)" "$T/err" || fail "the reader $reader is not named: $(cat "$T/err")"
 grep -q "$stander (sleep)" "$T/err" || fail "who stands there, $stander, is not named: $(cat "$T/err")"

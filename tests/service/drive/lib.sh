@@ -2,9 +2,9 @@
 # Sourced by the tests of real drives. Called as: TEST DRIVEWAY PLUGINS
 # Each test has a folder of its own, $T, with its own runtime folder, and leaves neither mount nor process.
 
-driveway_program=$1
-plugins=$2
-keeper_program=$(dirname "$1")/../keeper/drivewayd
+driveway_program=$(realpath "$1")
+plugins=$(realpath "$2")
+keeper_program=$(dirname "$driveway_program")/../keeper/drivewayd
 
 skip()
 {
