@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "keeper/ring.h"
-#include "keeper/vigil.h"
 
 #define STACK_SIZE (64u << 10)
 
@@ -151,9 +150,7 @@ static int commit_entries(struct pump_queue *queue, uint64_t done)
 static void serve(struct pump_queue *queue)
 {
 	struct region_queue *shared = &queue->pump->region->queues[queue->index];
-	struct vigil vigil;
 
-	vigil_start(&vigil);
 	while (!atomic_load_explicit(&queue->pump->stop, memory_order_acquire)) {
 		uint32_t bell = atomic_load_explicit(&shared->doorbell, memory_order_seq_cst);
 		uint64_t done = atomic_load_explicit(&shared->done, memory_order_seq_cst);
@@ -161,11 +158,8 @@ static void serve(struct pump_queue *queue)
 		if (done || queue->ring.unsubmitted) {
 			if (commit_entries(queue, done))
 				pause_shortly();
-			vigil_worked(&vigil);
 			continue;
 		}
-		if (vigil_keep(&vigil, &shared->done))
-			continue;
 		atomic_store_explicit(&shared->sleeping, 1, memory_order_seq_cst);
 		if (!atomic_load_explicit(&shared->done, memory_order_seq_cst) &&
 		    !atomic_load_explicit(&queue->pump->stop, memory_order_seq_cst))

@@ -11,9 +11,8 @@
  *      |                                                           v
  *      +--- REGISTER once, COMMIT_AND_FETCH ever after --- pump <--- bits of done + doorbell (in the region)
  *
- * A pump thread sleeps on the doorbell's futex, after a short vigil when it is busy (vigil.h). The kernel fills the
- * slot's buffers in that thread's context (task work), which does not wake it up for user space. region.h has the state
- * machine of a slot and its order of stores.
+ * A pump thread sleeps on the doorbell's futex. The kernel fills the slot's buffers in that thread's context (task
+ * work), which does not wake it up for user space. region.h has the state machine of a slot and its order of stores.
  *
  * Failing well. A drive that has negotiated FUSE_OVER_IO_URING with the kernel accepts no request until every
  * queue has an entry, or until one REGISTER was refused (fs/fuse/dev_uring.c: fuse_uring_cmd, is_ring_ready;
