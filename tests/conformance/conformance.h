@@ -22,7 +22,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-#define CASE_SECONDS 120u
+#define CASE_SECONDS 300u
 
 /* What a drive may lack; --features names those it has. A case that needs another one is skipped. */
 #define FEATURE_XATTR	  (1u << 0) /* user.* extended attributes */
