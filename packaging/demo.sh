@@ -48,11 +48,6 @@ test -f build/build.ninja || meson setup build > build/demo/build.log || { cat b
 ninja -C build > build/demo/build.log || { cat build/demo/build.log && exit 1; }
 [ -z "${DRIVEWAY_RUNTIME_DIR-}" ] || mkdir -p -m 700 "$DRIVEWAY_RUNTIME_DIR"
 
-uring=/sys/module/fuse/parameters/enable_uring
-if [ "$(id -u)" -eq 0 ] && [ "$(cat $uring 2> /dev/null)" = N ] && echo Y > $uring 2> /dev/null; then
-	echo "Switched FUSE over io_uring on in the kernel, for speed; to undo it: echo N > $uring"
-fi
-
 # Something real to open as a drive: the kernel's C headers and this project's own documents.
 archive=build/demo/headers.tar.gz
 if [ ! -f "$archive" ]; then

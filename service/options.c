@@ -35,7 +35,7 @@ static const struct description descriptions[] = {
 
 const char *options_help(void)
 {
-	return "transport=auto|io_uring|plain  how requests come from the kernel (auto)\n"
+	return "transport=auto|io_uring|plain  how requests come from the kernel (auto: plain)\n"
 	       "passthrough=yes|no  let the kernel read and write backing files itself (yes)\n"
 	       "allow-other  every user may use the drive, not only you\n"
 	       "default-permissions  the kernel checks owner and mode; comes with allow-other\n"

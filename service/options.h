@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 enum options_transport {
-	OPTIONS_TRANSPORT_AUTO,
+	OPTIONS_TRANSPORT_AUTO, /* plain, the faster one: docs/architecture.md gives the figures */
 	OPTIONS_TRANSPORT_RING,
 	OPTIONS_TRANSPORT_PLAIN,
 };

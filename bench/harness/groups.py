@@ -123,7 +123,7 @@ class Bench:
         os.sync()
         ready = self.contenders((
             ('native', lambda: source),
-            ('memory', lambda: place.map_drive('n-memory', 'memory:', ZERO, 'io_uring')),
+            ('memory', lambda: place.map_drive('n-memory', 'memory:', ZERO)),
             ('local io_uring', lambda: self.local('n-ring', source, 'io_uring', True, ZERO)),
             ('local plain', lambda: self.local('n-plain', source, 'plain', False, ZERO)),
             ('local plain, passthrough', lambda: self.local('n-pass', source, 'plain', True, ZERO)),
@@ -185,6 +185,7 @@ class Bench:
             ('native', lambda: source),
             ('local io_uring', lambda: self.local('f-ring', source, 'io_uring', True)),
             ('local plain', lambda: self.local('f-plain', source, 'plain', False)),
+            ('local plain, passthrough', lambda: self.local('f-pass', source, 'plain', True)),
             ('bindfs', lambda: place.mount_bindfs('f-bindfs', source)),
             ('bindfs, multithreaded', lambda: place.mount_bindfs('f-bindfs-mt', source, True)),
         )

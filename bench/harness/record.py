@@ -84,16 +84,20 @@ def figures(record, groups):
     if 'data' in groups:
         for work, text, bound in DATA:
             work = f'data/{work}'
-            found.append(Figure(f'local: {text}, of native', record.ratios(work, 'local io_uring', work, 'native'),
-                                bound, True))
+            found.append(Figure(f'local: {text}, of native',
+                                record.ratios(work, 'local plain, passthrough', work, 'native'), bound, True))
     if 'names' in groups:
         for work, text, bound in LIST:
             work = f'names/{work}'
+            found.append(Figure(f'{text}: as it comes to bindfs',
+                                record.ratios(work, 'local plain, passthrough', work, 'bindfs'), bound, True))
             found.append(Figure(f'{text}: io_uring to bindfs', record.ratios(work, 'local io_uring', work, 'bindfs'),
                                 bound, True))
     if 'find' in groups:
         # Seconds, so bindfs stands on top.
         for work, text in FIND:
+            found.append(Figure(f'{text}: as it comes to bindfs',
+                                record.ratios(work, 'bindfs', work, 'local plain, passthrough'), 3, True))
             found.append(Figure(f'{text}: io_uring to bindfs', record.ratios(work, 'bindfs', work, 'local io_uring'),
                                 3, True))
     if 'names' in groups:

@@ -162,7 +162,7 @@ static int mount_target(struct mapping *mapping, struct jsonrpc_error *error)
 												: 0) |
 		      (mapping->options.allow_other ? KEEPER_FLAG_ALLOW_OTHER : 0) |
 		      (mapping->options.default_permissions ? KEEPER_FLAG_DEFAULT_PERMISSIONS : 0) |
-		      (mapping->options.transport == OPTIONS_TRANSPORT_PLAIN ? KEEPER_FLAG_NO_RING : 0);
+		      (mapping->options.transport == OPTIONS_TRANSPORT_RING ? 0 : KEEPER_FLAG_NO_RING);
 	ret = keeper_client_add(mapping->service->keeper, &mount, drive, text, sizeof(text));
 	if (ret) {
 		jsonrpc_fault(error, ret, "%s", *text ? text : strerror(-ret));
@@ -185,7 +185,7 @@ static int start_channel(struct mapping *mapping, struct dw_filesystem *fs)
 		.fs = fs,
 		.read_only = mapping->drive.request->read_only,
 		.default_permissions = mapping->options.default_permissions,
-		.want_ring = mapping->options.transport != OPTIONS_TRANSPORT_PLAIN && mapping->queues_possible > 0,
+		.want_ring = mapping->options.transport == OPTIONS_TRANSPORT_RING && mapping->queues_possible > 0,
 		.want_passthrough = mapping->options.passthrough,
 		.poisoned = mapping->restarted && mapping->service->poisoned,
 		.workers_max = mapping->options.workers,
