@@ -34,6 +34,12 @@ static int read_path(struct local *local, uint64_t node, struct place *place, ch
 	return err;
 }
 
+/* Does the place's descriptor itself have the attributes? */
+static bool is_open(const struct place *place)
+{
+	return place->name[0] == '\0' && !(place->at->flags & O_PATH);
+}
+
 /* Writing: the node itself, checked. */
 static int write_path(struct local *local, uint64_t node, struct opened **opened, char *path)
 {
@@ -53,7 +59,11 @@ int local_getxattr(struct dw_filesystem *fs, const struct dw_request *req, uint6
 
 	if (err != 0)
 		return err;
-	ssize_t got = place.name[0] == '\0' ? getxattr(path, name, value, *size) : lgetxattr(path, name, value, *size);
+	ssize_t got;
+	if (is_open(&place)) /* the kernel asks for security.capability at the first write to every file */
+		got = fgetxattr(place.at->fd, name, value, *size);
+	else
+		got = place.name[0] == '\0' ? getxattr(path, name, value, *size) : lgetxattr(path, name, value, *size);
 	err = got < 0 ? -errno : 0;
 	opened_put(place.at);
 	if (err == 0)
