@@ -38,7 +38,7 @@ if [ "$(id -u)" -ne 0 ]; then
 	[ -t 0 ] || as_root='sudo -n'
 	$as_root true || give_up "packages are missing, and sudo was refused"
 fi
-apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq"
+apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -qq"
 
 echo "Installing$missing"
 updated=
