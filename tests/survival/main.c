@@ -5,9 +5,10 @@
  *    survival --driveway PROGRAM [--kills N] [--transport plain|io_uring] [--drive memory|local] [--seed N]
  *             [--option KEY=VALUE]... [--load NAME]...
  *
- * Works in a folder of its own below the working directory: the runtime folder, the mirrored folder of a local
- * drive, the mount point. Exit status 0: nobody noticed anything and requests were under way when the service died;
- * 1: otherwise; 2: wrong use; 77: the drive cannot be mapped on that transport here.
+ * Works in a folder of its own below the working directory: the mirrored folder of a local drive, the mount point.
+ * The runtime folder is below /tmp, as a socket's path is short. Exit status 0: nobody noticed anything and requests
+ * were under way when the service died; 1: otherwise; 2: wrong use; 77: the drive cannot be mapped on that transport
+ * here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,6 +58,7 @@ struct shared {
 struct session {
 	const struct arguments *arguments;
 	char base[PATH_MAX - 64];
+	char runtime[64];
 	char target[PATH_MAX];
 	struct shared *shared;
 	pid_t pids[LOADS_MAX];
@@ -310,6 +312,7 @@ static int clean_up(struct session *session)
 	}
 	if (session->base[0])
 		nftw(session->base, remove_one, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	nftw(session->runtime, remove_one, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 	return failures;
 }
 
@@ -383,8 +386,7 @@ static bool parse(int argc, char **argv, struct arguments *arguments)
 int main(int argc, char **argv)
 {
 	struct arguments arguments = {.kills = 100, .transport = "plain", .drive = "memory"};
-	struct session session = {.arguments = &arguments};
-	char runtime[PATH_MAX];
+	struct session session = {.arguments = &arguments, .runtime = "/tmp/driveway-survival-XXXXXX"};
 	int result;
 
 	if (getrandom(&arguments.seed, 4, 0) != 4)
@@ -407,9 +409,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	snprintf(session.target, sizeof(session.target), "%s/drive", session.base);
-	snprintf(runtime, sizeof(runtime), "%s/run", session.base);
-	if (mkdir(session.target, 0700) != 0 || mkdir(runtime, 0700) != 0 ||
-	    setenv("DRIVEWAY_RUNTIME_DIR", runtime, 1) != 0) {
+	if (mkdir(session.target, 0700) != 0 || !mkdtemp(session.runtime) ||
+	    setenv("DRIVEWAY_RUNTIME_DIR", session.runtime, 1) != 0) {
 		perror(session.base);
 		return 1;
 	}
