@@ -144,7 +144,7 @@ static int wait_for_service(const char *folder, pid_t keeper, int *out)
 	int64_t deadline = now_milliseconds() + START_MILLISECONDS;
 	const struct timespec pause = {.tv_nsec = 2000000};
 	bool failed = false;
-	int status, fd;
+	int status, fd = -1;
 
 	while (now_milliseconds() < deadline) {
 		if (start_connect(folder, &fd) == 0) {

@@ -205,7 +205,6 @@ static int space_read_decoded(struct space *space, char *buffer, size_t size, ui
 		/* Damage behind what was asked for in part: give that part; the next read gets the error. */
 		if (error && offset >= have)
 			return error;
-		error = 0;
 	}
 	if (offset < have) {
 		size_t room = size < have - offset ? size : (size_t)(have - offset);
