@@ -541,10 +541,10 @@ struct dw_source {
 };
 
 /* dw_provider.flags */
-#define DW_PROVIDER_PATH (1u << 0) /* rest is a path on this machine: it is made absolute */
-#define DW_PROVIDER_READ_ONLY                                                                                          \
-	(1u << 1) /* all its drives are DW_FS_READ_ONLY: mounted so that every program sees it                         \
-		   */
+/* rest is a path on this machine: it is made absolute */
+#define DW_PROVIDER_PATH (1u << 0)
+/* all its drives are DW_FS_READ_ONLY: mounted so that every program sees it */
+#define DW_PROVIDER_READ_ONLY (1u << 1)
 
 /*
  * A provider makes file systems of a kind. A plug-in is a shared object named PROVIDER.so in the plug-in
