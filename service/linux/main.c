@@ -96,8 +96,8 @@ static bool died_by_own_fault(const struct keeper_hello *hello)
 	return WEXITSTATUS(status) != 0;
 }
 
-/* Say hello to the keeper; *listener receives the control socket, *drives how many there are. */
-static int meet_keeper(struct service *service, int *listener, uint32_t *drives)
+/* Say hello to the keeper; *listener receives the control socket. */
+static int meet_keeper(struct service *service, int *listener)
 {
 	struct keeper_hello hello;
 	int ret = keeper_client_open(&service->keeper, KEEPER_SOCKET);
@@ -116,23 +116,25 @@ static int meet_keeper(struct service *service, int *listener, uint32_t *drives)
 		log_write(&service->log, LOG_LEVEL_ERROR,
 			  "the service before this one died by its own fault, status %#x", (unsigned)hello.last_status);
 	*listener = hello.control_socket;
-	*drives = hello.drives;
 	return 0;
 }
 
-static void reload_drives(struct service *service, uint32_t count)
+/* An error: a drive may be left out, whose programs would wait for ever. The service must not go on then. */
+static int reload_drives(struct service *service)
 {
-	struct keeper_drive *drives = calloc(count ? count : 1, sizeof(*drives));
-	uint32_t found = 0;
+	struct keeper_drive *drive = calloc(1, sizeof(*drive));
+	int ret = drive ? 0 : -ENOMEM;
 
-	/* All are read before one is taken up, because taking up may remove one and change the numbers. */
-	for (uint32_t n = 0; drives && n < count; n++) {
-		if (keeper_client_drive(service->keeper, n, &drives[found]) == 0)
-			found++;
+	while (!ret) {
+		uint32_t after = drive->id;
+
+		memset(drive, 0, sizeof(*drive));
+		ret = keeper_client_drive(service->keeper, after, drive);
+		if (!ret)
+			mapping_reload(service, drive);
 	}
-	for (uint32_t n = 0; n < found; n++)
-		mapping_reload(service, &drives[n]);
-	free(drives);
+	free(drive);
+	return ret == -ENOENT ? 0 : ret;
 }
 
 static void reap_drives(struct service *service)
@@ -198,8 +200,7 @@ int main(int argc, char **argv)
 	static struct service service = {.log = {.fd = STDERR_FILENO, .level = LOG_LEVEL_INFORMATION}};
 	struct endpoint *endpoint;
 	char error[256];
-	uint32_t drives;
-	int listener, signals;
+	int listener, signals, ret;
 
 	if (argc > 1 || !is_keeper_socket(KEEPER_SOCKET)) {
 		fprintf(stderr, "%s: started by drivewayd, not by hand: run driveway map\n", argv[0]);
@@ -214,9 +215,13 @@ int main(int argc, char **argv)
 		log_write(&service.log, LOG_LEVEL_ERROR, "the service cannot start: %s", strerror(errno));
 		return 1;
 	}
-	if (meet_keeper(&service, &listener, &drives) || endpoint_create(&endpoint, &service, listener, control_handle))
+	if (meet_keeper(&service, &listener) || endpoint_create(&endpoint, &service, listener, control_handle))
 		return 1;
-	reload_drives(&service, drives);
+	ret = reload_drives(&service);
+	if (ret) {
+		log_write(&service.log, LOG_LEVEL_ERROR, "the drives cannot be taken over: %s", strerror(-ret));
+		_exit(1);
+	}
 	serve(&service, endpoint, listener, signals);
 	endpoint_drain(endpoint, DRAIN_MILLISECONDS);
 	finish_drives(&service);

@@ -26,6 +26,20 @@ exec 5>&- 6<&-
 [ "$(field label "$T/a")" = kept ] && [ "$(field label "$T/b")" = "$label" ] || fail "the labels have changed"
 [ "$(field restarts)" = 3 ] || fail "restarts: $(field restarts)"
 
+# Drives whose numbers are not in a row: one was unmapped in between, and one came later.
+mkdir "$T/c"
+must driveway map "$T/c" memory:
+must driveway unmap "$T/b"
+must driveway map "$T/b" "local:$T/source" --label "$label"
+echo later >"$T/c/later"
+service=$(service_pid)
+kill -9 "$service"
+wait_until 10 is_not "$service" service_pid || fail "there is no new service"
+[ "$(drive_count)" = 3 ] || fail "after unmapping and mapping, not all drives came back: $(driveway list)"
+[ "$(timeout 10 cat "$T/c/later")" = later ] || fail "a drive that was mapped in between does not answer"
+timeout 10 cat "$T/b/file" >/dev/null || fail "a drive that was mapped last does not answer"
+must driveway unmap "$T/c"
+
 # An upgrade: another process, and nothing else changes.
 service=$(service_pid)
 kill -HUP "$keeper"
