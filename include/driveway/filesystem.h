@@ -47,6 +47,8 @@
  *   recognised (from its notes and from kept memory, dw_host.keep) and not applied again, but
  *   answered with the result that it had. Without the flag, files that were open answer -ESTALE after a
  *   restart unless ids and handles are such by nature (computed from the data, as in an archive).
+ *   An upgrade is such a death with no request under way: close is called when a drive is unmapped, and not when
+ *   its process makes way for the next.
  *   docs/survival.md tells the whole story.
  *
  * Versions
