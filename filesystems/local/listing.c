@@ -5,8 +5,8 @@
  * The offsets given out are the host's own (d_off), so the next process, with a descriptor opened anew, goes on where
  * the last one stopped. A handle reads ahead one buffer of entries; its lock covers buffer and position.
  *
- * With attributes each entry costs one statx, and is entered and counted as by a lookup. An entry that has
- * vanished since is left out.
+ * With attributes an entry costs one statx (wants_attributes says which have them), and is entered and counted as by a
+ * lookup. An entry that has vanished since is left out.
  *
  * Exactly once: a listing changes nothing but counts. Those that were given for an answer that never reached the kernel
  * are not taken back: the nodes stay known until the drive is unmapped, which costs their memory and no more.
@@ -112,6 +112,18 @@ static bool is_dots(const char *name)
 	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
+/*
+ * The kernel asks for attributes at the start of every folder, and further on only when programs have used those that
+ * it got. So what is not a folder, and is only looked into when somebody wants to know, is left to a lookup at first:
+ * a walk over names costs no statx a file.
+ */
+static bool wants_attributes(const struct dw_listing *listing, uint64_t offset, const struct host_entry *found)
+{
+	if (!listing->attributes || is_dots(found->name))
+		return false;
+	return offset != 0 || found->type == DT_DIR || found->type == DT_UNKNOWN;
+}
+
 static void plain_entry(const struct host_entry *found, struct dw_entry *entry)
 {
 	*entry = (struct dw_entry){.attr = {.ino = found->ino, .mode = (uint32_t)found->type << 12}};
@@ -170,7 +182,7 @@ int local_readdir(struct dw_filesystem *fs, const struct dw_request *req, uint64
 			break;
 		bool fitted = true;
 		plain_entry(found, &entry);
-		if (!listing->attributes || is_dots(found->name)) {
+		if (!wants_attributes(listing, offset, found)) {
 			fitted = listing->add(listing, found->name, strlen(found->name), (uint64_t)found->next, &entry);
 		} else {
 			int missing = local_statx(opened->fd, found->name, &stx);

@@ -523,6 +523,14 @@ static void test_listing(void **state)
 	c = (struct collected){.listing = {.add = collect, .attributes = true}, .room = 10};
 	assert_int_equal(OPS->readdir(f->fs, REQ, ROOT, open.handle, 0, &c.listing), 0);
 	assert_int_equal(c.count, 10);
+	/* At first files come without: nobody may want to know. */
+	for (unsigned i = 0; i < c.count; i++)
+		assert_int_equal(c.entries[i].node, 0);
+	assert_int_equal(nodes(f), 1);
+	offset = c.next[c.count - 1];
+	c = (struct collected){.listing = {.add = collect, .attributes = true}, .room = 10};
+	assert_int_equal(OPS->readdir(f->fs, REQ, ROOT, open.handle, offset, &c.listing), 0);
+	assert_int_equal(c.count, 10);
 	unsigned counted = 0;
 	for (unsigned i = 0; i < c.count; i++) {
 		if (c.names[i][0] == '.')
