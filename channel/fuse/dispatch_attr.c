@@ -212,11 +212,20 @@ int dispatch_removexattr(struct call *call)
 		CALL_OPS(call)->removexattr(CALL_FS(call), &call->req, call->message.node, call->message.name));
 }
 
-static void reply_xattr_size(struct call *call, size_t size)
+/* The size bytes at space, or only how many there are when none were wanted. */
+static int reply_xattr(struct call *call, const char *space, size_t wanted, size_t size)
 {
-	struct fuse_getxattr_out *out = reply_make(call, sizeof(*out));
+	struct fuse_getxattr_out *out;
 
+	if (size > wanted && wanted != 0)
+		return -ERANGE;
+	if (wanted != 0) {
+		reply_built(call, space, size);
+		return 0;
+	}
+	out = reply_make(call, sizeof(*out));
 	out->size = (uint32_t)size;
+	return 0;
 }
 
 int dispatch_getxattr(struct call *call)
@@ -233,15 +242,7 @@ int dispatch_getxattr(struct call *call)
 	size = wanted;
 	error = CALL_OPS(call)->getxattr(CALL_FS(call), &call->req, call->message.node, call->message.name,
 					 wanted ? space : NULL, &size);
-	if (error)
-		return call_answer(error);
-	if (wanted == 0)
-		reply_xattr_size(call, size);
-	else if (size > wanted)
-		return -ERANGE;
-	else
-		reply_built(call, space, size);
-	return 0;
+	return error ? call_answer(error) : reply_xattr(call, space, wanted, size);
 }
 
 int dispatch_listxattr(struct call *call)
@@ -257,15 +258,7 @@ int dispatch_listxattr(struct call *call)
 		wanted = room;
 	size = wanted;
 	error = CALL_OPS(call)->listxattr(CALL_FS(call), &call->req, call->message.node, wanted ? space : NULL, &size);
-	if (error)
-		return call_answer(error);
-	if (wanted == 0)
-		reply_xattr_size(call, size);
-	else if (size > wanted)
-		return -ERANGE;
-	else
-		reply_built(call, space, size);
-	return 0;
+	return error ? call_answer(error) : reply_xattr(call, space, wanted, size);
 }
 
 int dispatch_statfs(struct call *call)
