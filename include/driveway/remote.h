@@ -10,30 +10,36 @@
  * sister of. docs/remote-authors.md has a walk through it.
  *
  * Items
- *   A file or a folder is an item and has an id: text that the service chose, that never contains a NUL, and that stays
- * the same when the item is renamed or moved. The root folder of what is mapped is dw_remote.root. An item's etag
- * changes with every change of the item: it is what conditional calls compare (If-Match). Its content name changes
- * exactly when the bytes of a file change; it is what the cache files the bytes under. Texts of an item are valid
- * during the callback or until the struct that holds them is written again.
+ *   A file or a folder is an item and has an id: text that the service chose, that never contains a NUL, and that
+ *   stays the same when the item is renamed or moved. The root folder of what is mapped is dw_remote.root. An item's
+ *   etag changes with every change of the item: it is what conditional calls compare (If-Match). Its content name
+ *   changes exactly when the bytes of a file change; it is what the cache files the bytes under. Texts of an item are
+ *   valid during the callback or until the struct that holds them is written again.
  *
  * Answers
- *   A call blocks until it is done and returns 0 or a negative number: a negative errno that every platform has, or one
- * of DW_REMOTE_* below for what errno cannot say. The errors that any call may give: DW_REMOTE_OFFLINE    the service
- * cannot be reached (name, connection, TLS handshake, proxy); nothing was changed DW_REMOTE_UNKNOWN    the connection
- * broke after a change had been sent: it may have been made or not DW_REMOTE_LOGIN      the login is missing, expired
- * or revoked: a person has to log in DW_REMOTE_LATER      the service asks to be left alone (rate limit, maintenance);
- * dw_remote_call.retry_after says how long -EACCES              this account may not do that -ENOENT              the
- * item does not exist any more, or is in the trash -ETIMEDOUT           dw_remote_call.deadline has passed -ECANCELED
- * *dw_remote_call.cancelled was seen set -EPROTO              the answer makes no sense -ENOMEM, -EIO        as
- * everywhere; -EIO: the service failed and did not say how Short troubles are the remote's own to sit out: it tries
- * again by itself, with growing pauses and some chance in them, as long as the deadline allows and as it is safe (reads
- * always; changes when they are conditional or had surely not been made). Each function lists what else it may return.
- * dw_remote_call.message says in one line what went wrong.
+ *   A call blocks until it is done and returns 0 or a negative number: a negative errno that every platform has, or
+ *   one of DW_REMOTE_* below for what errno cannot say. The errors that any call may give:
+ *   - DW_REMOTE_OFFLINE: the service cannot be reached (name, connection, TLS handshake, proxy); nothing was changed
+ *   - DW_REMOTE_UNKNOWN: the connection broke after a change had been sent: it may have been made or not
+ *   - DW_REMOTE_LOGIN: the login is missing, expired or revoked: a person has to log in
+ *   - DW_REMOTE_LATER: the service asks to be left alone (rate limit, maintenance); dw_remote_call.retry_after says
+ *     how long
+ *   - -EACCES: this account may not do that
+ *   - -ENOENT: the item does not exist any more, or is in the trash
+ *   - -ETIMEDOUT: dw_remote_call.deadline has passed
+ *   - -ECANCELED: *dw_remote_call.cancelled was seen set
+ *   - -EPROTO: the answer makes no sense
+ *   - -ENOMEM, -EIO: as everywhere; -EIO: the service failed and did not say how
+ *
+ *   Short troubles are the remote's own to sit out: it tries again by itself, with growing pauses and some chance in
+ *   them, as long as the deadline allows and as it is safe (reads always; changes when they are conditional or had
+ *   surely not been made). Each function lists what else it may return. dw_remote_call.message says in one line what
+ *   went wrong.
  *
  * Threads
- *   Every function may be called by several threads at once, close excepted. The remote does its own locking and keeps
- * its own connections. A function never calls back into the cache but through the callbacks that it was given, on the
- * calling thread or on one of the remote's own, one at a time for one call.
+ *   Every function may be called by several threads at once, close excepted. The remote does its own locking and
+ *   keeps its own connections. A function never calls back into the cache but through the callbacks that it was given,
+ *   on the calling thread or on one of the remote's own, one at a time for one call.
  *
  * Versions
  *   Sizes first, as in filesystem.h: new members come at the end, and what lies beyond the other side's size counts
@@ -303,8 +309,8 @@ struct dw_remote {
 	uint32_t flags;
 	uint32_t digest;
 	const char *root;	/* id of the folder that is the drive's root */
-	const char *account;	/* whose it is: differs for each account and service, stays the same for ever; a cache
-				   folder    belongs to one. No secret in it */
+	const char *account;	/* whose it is: differs for each account and service, stays the same for ever, is
+				   known without the network; a cache folder belongs to one. No secret in it */
 	uint64_t upload_max;	/* bytes: larger files go by a session; UINT64_MAX: sessions are not needed */
 	uint64_t read_parallel; /* how many reads at once pay; 0: the cache's default */
 	uint64_t read_range;	/* bytes that one read should be at least; 0: the cache's default */
@@ -348,8 +354,9 @@ struct dw_remote_provider {
 	const char *options; /* "key=what it is\n..."; NULL: none */
 
 	/*
-	 * Open source. Works without the network and without a login: calls answer DW_REMOTE_OFFLINE or DW_REMOTE_LOGIN
-	 * until there is one, and take up a new login by themselves. On failure a negative errno, and one line in
+	 * Open source, without the network. Where nobody has logged in yet, -EACCES and a line that says how to; where
+	 * the login has lapsed since, calls answer DW_REMOTE_LOGIN until there is a new one, which they take up by
+	 * themselves. On failure a negative errno, and one line in
 	 * error.
 	 */
 	int (*open)(const struct dw_remote_provider *provider, const struct dw_remote_source *source,
