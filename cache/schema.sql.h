@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * schema.sql.h - the tables of cache.db, format 1
+ *
+ * All times are nanoseconds since 1970 UTC, sizes bytes. Names, ids of the remote and such are BLOBs: bytes, compared
+ * as bytes.
+ *
+ * meta      facts by name: format; account and root (of the remote that the folder belongs to); cursor (of the
+ *           remote's feed); generation (raised when the feed has lost track); boot (of the machine when last used);
+ *           quota_total, quota_used
+ * node      one row a file, folder or link that is known. Columns in the order of life:
+ *    id             node id of the drive; never used again. 1 is the root
+ *    parent, name   where it is; parent is NULL for an orphan (removed while open) and for the root
+ *    fold           what must differ in one folder: name, or its case-folded form where the remote folds case
+ *    mode, uid, gid, size, mtime, ctime, atime, btime    what stat tells. size is stale while the file is open for
+ *                   writing: then its content file's size is the truth
+ *    target         of a symbolic link, where known
+ *    content        of a file: row of content, NULL while no byte of it is here
+ *    dirty          what the server does not know yet: DIRTY_* of nodes.h; 0: as the server has it
+ *    change         raised by every local change of the row: tells whether it changed while an upload was under way
+ *    since          when dirty last became non-zero or the file last changed: uploads wait until it has settled
+ *    attempts, retry_at, failure    uploads that failed, when to try again, and why in one line
+ *    listed         of a folder: meta.generation in which all its children were learned; 0: never
+ *    pinned         1: kept here whole, with all below it
+ *    remote         id of the item on the server; NULL: the server has not got it
+ *    remote_parent, remote_name, etag, version (content name), digest, remote_size, remote_mtime, rights
+ *                   the item as the server had it when it was last heard of
+ * xattr     extended attributes (names with their prefix) of nodes
+ * gone      items that were removed here and not on the server yet
+ * content   one row a content file, content/XX/ID: the bytes of one version of one file
+ *    version        content name of the version whose bytes are fetched into it; NULL: made here from nothing
+ *    remote         item to fetch from
+ *    size           of that version; the file itself says how large local content is
+ *    digest         of that version, or NULL
+ *    local          1: holds bytes that the server has not got: never evicted
+ *    whole          1: every byte of it is there
+ *    boot           1: written since the machine was started and not yet synced to disk: not to be trusted after the
+ *                   next start of the machine, unless local
+ *    used           when it was last used, in seconds
+ *    bytes          allocated on disk, as last seen
+ * extent    ranges [start, stop) of contents that are there, for those that are not whole
+ * upload    an upload session that is under way, of the content as it was at change; parts it has
+ * done      results of the latest requests, by request id: a request that is given to the service twice is answered
+ * from here and not applied again. slot = request % DATABASE_DONE_SLOTS conflict  files that were changed here and on
+ * the server: node is the copy that was kept beside it
+ */
+#ifndef CACHE_SCHEMA_SQL_H
+#define CACHE_SCHEMA_SQL_H
+
+#define DATABASE_FORMAT	    1
+#define DATABASE_DONE_SLOTS 4096
+
+static const char database_schema[] =
+	"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+	"CREATE TABLE node("
+	"  id INTEGER PRIMARY KEY AUTOINCREMENT, parent INTEGER, name BLOB, fold BLOB,"
+	"  mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL, size INTEGER NOT NULL DEFAULT 0,"
+	"  mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, atime INTEGER NOT NULL, btime INTEGER NOT NULL,"
+	"  target BLOB, content INTEGER, dirty INTEGER NOT NULL DEFAULT 0, change INTEGER NOT NULL DEFAULT 0,"
+	"  since INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, retry_at INTEGER NOT NULL DEFAULT 0,"
+	"  failure TEXT, listed INTEGER NOT NULL DEFAULT 0, pinned INTEGER NOT NULL DEFAULT 0,"
+	"  remote BLOB, remote_parent BLOB, remote_name BLOB, etag BLOB, version BLOB, digest BLOB,"
+	"  remote_size INTEGER, remote_mtime INTEGER, rights INTEGER NOT NULL DEFAULT 15);"
+	"CREATE UNIQUE INDEX node_by_name ON node(parent, fold);"
+	"CREATE INDEX node_by_parent ON node(parent);"
+	"CREATE UNIQUE INDEX node_by_remote ON node(remote) WHERE remote IS NOT NULL;"
+	"CREATE INDEX node_dirty ON node(since) WHERE dirty != 0;"
+	"CREATE INDEX node_orphan ON node(id) WHERE parent IS NULL;"
+	"CREATE TABLE xattr(node INTEGER NOT NULL, name BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY(node, name))"
+	"  WITHOUT ROWID;"
+	"CREATE TABLE gone(id INTEGER PRIMARY KEY, remote BLOB NOT NULL UNIQUE, mode INTEGER NOT NULL, remote_parent "
+	"BLOB,"
+	"  remote_name BLOB, etag BLOB, version BLOB, digest BLOB, remote_size INTEGER, remote_mtime INTEGER,"
+	"  since INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, retry_at INTEGER NOT NULL DEFAULT 0, failure "
+	"TEXT);"
+	"CREATE INDEX gone_by_place ON gone(remote_parent, remote_name);"
+	"CREATE TABLE content(id INTEGER PRIMARY KEY AUTOINCREMENT, version BLOB, remote BLOB, size INTEGER NOT NULL,"
+	"  digest BLOB, local INTEGER NOT NULL, whole INTEGER NOT NULL, boot INTEGER NOT NULL, used INTEGER NOT NULL,"
+	"  bytes INTEGER NOT NULL DEFAULT 0);"
+	"CREATE INDEX content_by_use ON content(used) WHERE local = 0;"
+	"CREATE INDEX content_fresh ON content(id) WHERE boot = 1;"
+	"CREATE TABLE extent(content INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,"
+	"  PRIMARY KEY(content, start)) WITHOUT ROWID;"
+	"CREATE TABLE upload(node INTEGER PRIMARY KEY, change INTEGER NOT NULL, handle TEXT NOT NULL,"
+	"  part_bytes INTEGER NOT NULL, expires INTEGER NOT NULL, bytes INTEGER NOT NULL, digest BLOB);"
+	"CREATE TABLE part(node INTEGER NOT NULL, start INTEGER NOT NULL, bytes INTEGER NOT NULL, receipt TEXT NOT "
+	"NULL,"
+	"  PRIMARY KEY(node, start)) WITHOUT ROWID;"
+	"CREATE TABLE done(slot INTEGER PRIMARY KEY, request INTEGER NOT NULL, node INTEGER NOT NULL,"
+	"  value INTEGER NOT NULL);"
+	"CREATE TABLE conflict(id INTEGER PRIMARY KEY, node INTEGER NOT NULL, original BLOB NOT NULL, at INTEGER NOT "
+	"NULL);";
+
+#endif
