@@ -35,6 +35,12 @@ int absorb_gone(struct absorb *absorb, const char *remote);
  * columns become the item's, and the dirty bits in done are cleared where the row has not changed since. */
 int absorb_answer(struct absorb *absorb, uint64_t node, int64_t change, uint32_t done,
 		  const struct dw_remote_item *item);
+/*
+ * Set a node aside whose place and item somebody else's item takes: it gets a conflicted name beside its own (NAME
+ * (conflicted copy HOST DATE).EXT, numbered when that is taken), has no item any more (DIRTY_NEW and all else that goes
+ * up with it), and is noted in the table conflict. Open files go on with it.
+ */
+int absorb_aside(struct absorb *absorb, uint64_t node);
 /* Commits, then tells the kernel. On error nothing has changed. */
 int absorb_finish(struct absorb *absorb);
 void absorb_abandon(struct absorb *absorb);

@@ -19,7 +19,7 @@
  *    dirty          what the server does not know yet: DIRTY_* of nodes.h; 0: as the server has it
  *    change         raised by every local change of the row: tells whether it changed while an upload was under way
  *    since          when dirty last became non-zero or the file last changed: uploads wait until it has settled
- *    attempts, retry_at, failure    uploads that failed, when to try again, and why in one line
+ *    attempts, retry_at, failure, error    uploads that failed, when to try again, why in one line, and as errno
  *    listed         of a folder: meta.generation in which all its children were learned; 0: never
  *    pinned         1: kept here whole, with all below it
  *    remote         id of the item on the server; NULL: the server has not got it
@@ -58,13 +58,15 @@ static const char database_schema[] =
 	"  mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, atime INTEGER NOT NULL, btime INTEGER NOT NULL,"
 	"  target BLOB, content INTEGER, dirty INTEGER NOT NULL DEFAULT 0, change INTEGER NOT NULL DEFAULT 0,"
 	"  since INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, retry_at INTEGER NOT NULL DEFAULT 0,"
-	"  failure TEXT, listed INTEGER NOT NULL DEFAULT 0, pinned INTEGER NOT NULL DEFAULT 0,"
+	"  failure TEXT, error INTEGER NOT NULL DEFAULT 0, listed INTEGER NOT NULL DEFAULT 0, pinned INTEGER NOT NULL "
+	"DEFAULT 0,"
 	"  remote BLOB, remote_parent BLOB, remote_name BLOB, etag BLOB, version BLOB, digest BLOB,"
 	"  remote_size INTEGER, remote_mtime INTEGER, rights INTEGER NOT NULL DEFAULT 15);"
 	"CREATE UNIQUE INDEX node_by_name ON node(parent, fold);"
 	"CREATE INDEX node_by_parent ON node(parent);"
 	"CREATE UNIQUE INDEX node_by_remote ON node(remote) WHERE remote IS NOT NULL;"
 	"CREATE INDEX node_dirty ON node(since) WHERE dirty != 0;"
+	"CREATE INDEX node_by_place ON node(remote_parent, remote_name) WHERE dirty & 2;"
 	"CREATE INDEX node_orphan ON node(id) WHERE parent IS NULL;"
 	"CREATE TABLE xattr(node INTEGER NOT NULL, name BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY(node, name))"
 	"  WITHOUT ROWID;"
