@@ -39,8 +39,8 @@
  *    used           when it was last used, in seconds
  *    bytes          allocated on disk, as last seen
  * extent    ranges [start, stop) of contents that are there, for those that are not whole
- * upload    an upload session that is under way, of the content as it was at change; parts it has
- * done      results of the latest requests, by request id: a request that is given to the service twice is answered
+ * upload    an upload session that is under way, of the content as it was at change; the server tells which parts it
+ * has done      results of the latest requests, by request id: a request that is given to the service twice is answered
  * from here and not applied again. slot = request % DATABASE_DONE_SLOTS conflict  files that were changed here and on
  * the server: node is the copy that was kept beside it
  */
@@ -85,9 +85,6 @@ static const char database_schema[] =
 	"  PRIMARY KEY(content, start)) WITHOUT ROWID;"
 	"CREATE TABLE upload(node INTEGER PRIMARY KEY, change INTEGER NOT NULL, handle TEXT NOT NULL,"
 	"  part_bytes INTEGER NOT NULL, expires INTEGER NOT NULL, bytes INTEGER NOT NULL, digest BLOB);"
-	"CREATE TABLE part(node INTEGER NOT NULL, start INTEGER NOT NULL, bytes INTEGER NOT NULL, receipt TEXT NOT "
-	"NULL,"
-	"  PRIMARY KEY(node, start)) WITHOUT ROWID;"
 	"CREATE TABLE done(slot INTEGER PRIMARY KEY, request INTEGER NOT NULL, node INTEGER NOT NULL,"
 	"  value INTEGER NOT NULL);"
 	"CREATE TABLE conflict(id INTEGER PRIMARY KEY, node INTEGER NOT NULL, original BLOB NOT NULL, at INTEGER NOT "

@@ -123,8 +123,8 @@ struct dw_remote_item {
  * ends the upload and is what it returns. May be called again for the same place, when a part is sent once more. */
 struct dw_remote_content {
 	int (*read)(const struct dw_remote_content *content, void *buffer, size_t size, uint64_t offset);
-	/* Bytes have gone out; may be NULL. sent: of this content in all, never beyond bytes; may go back on a retry.
-	 */
+	/* Bytes have gone out; may be NULL. sent: of this content in all (in session_part: of this part); may go back
+	 * on a retry. */
 	void (*progress)(const struct dw_remote_content *content, uint64_t sent);
 	uint64_t bytes;
 	struct dw_time modified; /* the time that the file is to show */

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/properties.h"
+#include "cache/sync_internal.h"
+#include "support/text.h"
+
+#define STEPS 8 /* more than a node ever needs */
+
+/* Read the node as it is now. -ENOENT: there is nothing to do any more. */
+static int read_subject(struct sync *sync, uint64_t node, struct sync_subject *out)
+{
+	struct database_connection *connection = database_read(sync->cache->database);
+	struct node_item *parent = NULL;
+	int ret;
+
+	memset(out, 0, sizeof(*out));
+	ret = nodes_read(connection, node, &out->row);
+	if (!ret && (!out->row.dirty || !out->row.parent))
+		ret = -ENOENT;
+	if (!ret)
+		ret = nodes_item(connection, node, &out->item);
+	if (!ret)
+		ret = nodes_name(connection, node, out->name);
+	if (!ret) {
+		parent = calloc(1, sizeof(*parent));
+		ret = parent ? nodes_item(connection, out->row.parent, parent) : -ENOMEM;
+	}
+	if (!ret)
+		memcpy(out->parent, parent->remote, sizeof(out->parent));
+	free(parent);
+	database_read_end(connection);
+	return ret;
+}
+
+static bool is_folder(const struct sync_subject *subject)
+{
+	return (subject->row.mode & DW_MODE_TYPE) == DW_MODE_FOLDER;
+}
+
+static enum dw_remote_type type_of(const struct sync_subject *subject)
+{
+	return is_folder(subject) ? DW_REMOTE_FOLDER : DW_REMOTE_FILE;
+}
+
+/* item is the node's now, and the server knows of it what done says. */
+static int answer(struct sync_job *job, const struct sync_subject *subject, uint32_t done,
+		  const struct dw_remote_item *item)
+{
+	struct absorb *absorb;
+	int ret = absorb_begin(&absorb, job->sync->cache);
+
+	if (ret)
+		return ret;
+	ret = absorb_answer(absorb, subject->row.id, subject->row.change, done, item);
+	if (ret) {
+		absorb_abandon(absorb);
+		return ret;
+	}
+	return absorb_finish(absorb);
+}
+
+int sync_item_lost(struct sync_job *job, const struct sync_subject *subject)
+{
+	struct absorb *absorb;
+	int ret = absorb_begin(&absorb, job->sync->cache);
+
+	if (ret)
+		return ret;
+	ret = absorb_gone(absorb, subject->item.remote);
+	if (ret) {
+		absorb_abandon(absorb);
+		return ret;
+	}
+	return absorb_finish(absorb);
+}
+
+int sync_keep_both(struct sync_job *job, const struct sync_subject *subject, const struct dw_remote_item *there)
+{
+	struct absorb *absorb;
+	int ret;
+
+	cache_log(job->sync->cache, 1, "%s was changed here and on the server: both are kept", subject->name);
+	ret = absorb_begin(&absorb, job->sync->cache);
+
+	if (ret)
+		return ret;
+	ret = absorb_aside(absorb, subject->row.id);
+	if (!ret)
+		ret = absorb_item(absorb, subject->row.parent, there);
+	if (ret) {
+		absorb_abandon(absorb);
+		return ret;
+	}
+	return absorb_finish(absorb);
+}
+
+bool sync_will_leave(struct cache *cache, const char *remote)
+{
+	struct database_connection *connection = database_read(cache->database);
+	sqlite3_stmt *statement = database_statement(connection, "SELECT 1 FROM gone WHERE remote = ?1 UNION ALL "
+								 "SELECT 1 FROM node WHERE remote = ?1 AND dirty & 2");
+	bool leaves;
+
+	if (statement)
+		sqlite3_bind_blob(statement, 1, remote, (int)strlen(remote), SQLITE_TRANSIENT);
+	leaves = database_step(connection, statement) > 0;
+	database_read_end(connection);
+	return leaves;
+}
+
+static int make_folder(struct sync_job *job, const struct sync_subject *subject, struct dw_remote_call *call)
+{
+	struct cache *cache = job->sync->cache;
+	struct sync_item there = {0};
+	struct dw_remote_items items = {.item = sync_item_take, .context = &there};
+	int ret = cache->remote->ops->mkdir(cache->remote, call, subject->parent, subject->name, &items);
+
+	(void)cache_answered(cache, ret, call);
+	if (ret == -EEXIST) {
+		/* Made by an earlier try, or by somebody else: two folders of one name are one folder. */
+		sync_item_free(&there);
+		ret = sync_item_find(cache, call, subject->parent, subject->name, &there);
+		if (ret == -ENOENT || (!ret && sync_will_leave(cache, there.item.id)))
+			ret = -EBUSY;
+		else if (!ret && there.item.type != DW_REMOTE_FOLDER) {
+			ret = sync_keep_both(job, subject, &there.item);
+			goto out;
+		}
+	}
+	if (!ret)
+		ret = answer(job, subject, DIRTY_NEW, &there.item);
+out:
+	sync_item_free(&there);
+	return ret;
+}
+
+static int move_item(struct sync_job *job, const struct sync_subject *subject, const char *parent, const char *name,
+		     uint32_t done, struct dw_remote_call *call)
+{
+	struct cache *cache = job->sync->cache;
+	struct sync_item there = {0};
+	struct dw_remote_items items = {.item = sync_item_take, .context = &there};
+	/* No condition: a new name loses nobody's bytes. */
+	int ret = cache->remote->ops->move(cache->remote, call, subject->item.remote, type_of(subject), NULL, parent,
+					   name, &items);
+
+	(void)cache_answered(cache, ret, call);
+	switch (ret) {
+	case 0:
+		ret = answer(job, subject, done, &there.item);
+		break;
+	case -ENOENT:
+	case DW_REMOTE_TRASHED:
+		ret = sync_item_lost(job, subject);
+		break;
+	case -EEXIST:
+		sync_item_free(&there);
+		ret = sync_item_find(cache, call, parent, name, &there);
+		if (ret == -ENOENT || (!ret && sync_will_leave(cache, there.item.id)))
+			ret = -EBUSY;
+		else if (!ret && strcmp(there.item.id, subject->item.remote) == 0)
+			ret = answer(job, subject, done, &there.item);
+		else if (!ret)
+			ret = sync_keep_both(job, subject, &there.item);
+		break;
+	default:
+		break;
+	}
+	sync_item_free(&there);
+	return ret;
+}
+
+/* Two nodes hold each other's place: this one goes to a name that nobody else uses for as long as that takes. */
+static int step_aside(struct sync_job *job, const struct sync_subject *subject, struct dw_remote_call *call)
+{
+	char name[64];
+
+	if (!subject->row.has_remote)
+		return -EBUSY;
+	(void)text_format(name, sizeof(name), ".driveway-%" PRIx64 "-%" PRIx64, subject->row.id, (uint64_t)cache_now());
+	return move_item(job, subject, subject->item.remote_parent, name, 0, call);
+}
+
+static int clear_dirty(struct sync_job *job, const struct sync_subject *subject, uint32_t bits)
+{
+	struct database_connection *connection = database_write(job->sync->cache->database);
+	sqlite3_stmt *statement = database_statement(connection,
+						     "UPDATE node SET dirty = dirty & ~? WHERE id = ? AND change = ?");
+
+	if (statement) {
+		sqlite3_bind_int64(statement, 1, bits);
+		sqlite3_bind_int64(statement, 2, (int64_t)subject->row.id);
+		sqlite3_bind_int64(statement, 3, subject->row.change);
+	}
+	(void)database_run(connection, statement);
+	return database_commit(connection);
+}
+
+static int note_sent(struct cache *cache, const struct sync_subject *subject, const char *set)
+{
+	struct database_connection *connection = database_write(cache->database);
+	int ret = properties_sent(connection, subject->row.id, subject->row.change, set);
+
+	if (ret) {
+		database_rollback(connection);
+		return ret;
+	}
+	return database_commit(connection);
+}
+
+static int send_properties(struct sync_job *job, const struct sync_subject *subject, struct dw_remote_call *call)
+{
+	struct cache *cache = job->sync->cache;
+	struct properties_change change = {0};
+	struct database_connection *connection;
+	char *have = NULL, *want = NULL;
+	int ret;
+
+	if (!cache->remote->ops->set_properties)
+		return clear_dirty(job, subject, DIRTY_PROPERTIES);
+	connection = database_read(cache->database);
+	ret = properties_have(connection, subject->row.id, &have);
+	if (!ret)
+		ret = properties_want(connection, cache, subject->row.id, &want);
+	database_read_end(connection);
+	if (!ret)
+		ret = properties_difference(have, want, &change);
+	if (!ret && change.count) {
+		ret = cache->remote->ops->set_properties(cache->remote, call, subject->item.remote, type_of(subject),
+							 change.list, change.count);
+		(void)cache_answered(cache, ret, call);
+		if (ret == -ENOENT || ret == DW_REMOTE_TRASHED) {
+			ret = sync_item_lost(job, subject);
+			goto out;
+		}
+	}
+	if (!ret)
+		ret = note_sent(cache, subject, want);
+out:
+	properties_change_free(&change);
+	free(have);
+	free(want);
+	return ret;
+}
+
+/* One call of the remote that brings the server nearer. */
+static int step(struct sync_job *job, const struct sync_subject *subject, struct dw_remote_call *call)
+{
+	uint32_t dirty = subject->row.dirty;
+
+	if (job->task.aside)
+		return step_aside(job, subject, call);
+	if ((dirty & (DIRTY_NEW | DIRTY_PLACE)) && !subject->parent[0])
+		return -EBUSY;
+	if (dirty & DIRTY_NEW)
+		return is_folder(subject) ? make_folder(job, subject, call) : sync_upload(job, subject, call);
+	if (dirty & DIRTY_PLACE)
+		return move_item(job, subject, subject->parent, subject->name, DIRTY_PLACE, call);
+	if (dirty & DIRTY_CONTENT)
+		return is_folder(subject) ? clear_dirty(job, subject, DIRTY_CONTENT) : sync_upload(job, subject, call);
+	return send_properties(job, subject, call);
+}
+
+void sync_run_node(struct sync_job *job)
+{
+	struct sync_subject *subject = malloc(sizeof(*subject));
+	struct dw_remote_call call;
+	int64_t change = 0;
+	int ret = subject ? 0 : -ENOMEM;
+
+	cache_call_background(job->sync->cache, &call);
+	for (int steps = 0; !ret; steps++) {
+		ret = read_subject(job->sync, job->task.node, subject);
+		if (ret) {
+			ret = ret == -ENOENT ? 0 : ret;
+			break;
+		}
+		/* What was changed meanwhile has to settle, and a new place to be looked at, before it goes on. */
+		if (steps && (subject->row.change != change || (subject->row.dirty & (DIRTY_NEW | DIRTY_PLACE))))
+			break;
+		change = subject->row.change;
+		ret = steps < STEPS ? step(job, subject, &call) : -EBUSY;
+		if (job->task.aside)
+			break;
+	}
+	sync_failed(job, ret, &call);
+	free(subject);
+}
