@@ -11,8 +11,7 @@
 #include "service/plugin.h"
 #include "support/text.h"
 
-#define FOLDERS_MAX 4
-#define PATH_ROOM   4096
+#define PATH_ROOM 4096
 
 struct loaded {
 	struct loaded *next;
@@ -23,7 +22,7 @@ struct loaded {
 struct providers {
 	const struct dw_provider *const *builtin;
 	size_t builtin_count;
-	char *folders[FOLDERS_MAX];
+	char *folders[PLUGIN_FOLDERS_MAX];
 	size_t folder_count;
 	pthread_mutex_t lock; /* of loaded */
 	struct loaded *loaded;
@@ -39,7 +38,7 @@ int providers_create(struct providers **out, const struct dw_provider *const *bu
 	providers->builtin = builtin;
 	providers->builtin_count = count;
 	pthread_mutex_init(&providers->lock, NULL);
-	for (size_t i = 0; folders[i] && i < FOLDERS_MAX; i++) {
+	for (size_t i = 0; folders[i] && i < PLUGIN_FOLDERS_MAX; i++) {
 		providers->folders[i] = text_duplicate(folders[i]);
 		if (!providers->folders[i]) {
 			providers_destroy(providers);

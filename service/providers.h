@@ -23,8 +23,8 @@
 struct providers;
 
 /*
- * builtin: count providers, which stay the caller's; folders: up to 4 plug-in folders, NULL-terminated, looked through
- * in order; copied. -ENOMEM.
+ * builtin: count providers, which stay the caller's; folders: up to PLUGIN_FOLDERS_MAX plug-in folders,
+ * NULL-terminated, looked through in order; copied. -ENOMEM.
  */
 int providers_create(struct providers **out, const struct dw_provider *const *builtin, size_t count,
 		     const char *const *folders);

@@ -3,10 +3,12 @@
  * command.h - the driveway command
  *
  *    main.c        which subcommand
- *    map.c unmap.c list.c status.c   one each
+ *    map.c unmap.c list.c status.c login.c   one each
+ *    contents.c    pin, unpin, evict, sync
  *    help.c        what --help prints
  *    client.c      talking to the service
  *    start.c       starting it when it does not run
+ *    options.c     -o key=value
  *    paths.c       making what people type absolute
  *    users.c       who keeps a drive busy
  *    mounts.c      what the mount table says of a folder
@@ -34,6 +36,8 @@ int command_map(int argc, char **argv);
 int command_unmap(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_status(int argc, char **argv);
+int command_login(int argc, char **argv);
+int command_contents(int argc, char **argv); /* pin, unpin, evict, sync */
 
 /* help.c. command: a subcommand, or NULL for the overview. false: there is no such subcommand. */
 bool help_print(const char *command);
@@ -57,6 +61,11 @@ int client_call(const char *method, json_t *params, bool start, json_t **result,
 int start_service(const char *folder, int *out, char *error, size_t error_size);
 /* Connect to the service in folder: 0 and *out, -ENOENT (none runs, or its socket is stale), or another error. */
 int start_connect(const char *folder, int *out);
+
+/* options.c. Append "key=value,key,..." to options, an array of [key, value]; a comma that belongs to a value is
+ * written
+ * "\,". false: no memory. */
+bool options_add(json_t *options, const char *text);
 
 /*
  * paths.c. The absolute form of what names a drive's folder, without touching the drive itself, so that it works for

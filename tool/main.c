@@ -68,14 +68,16 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*run)(int argc, char **argv);
 	} commands[] = {
-		{"map", command_map},	    {"unmap", command_unmap}, {"list", command_list},
-		{"status", command_status}, {"help", command_help},   {"version", command_version},
-		{"--help", command_help},   {"-h", command_help},     {"--version", command_version},
+		{"map", command_map},	     {"unmap", command_unmap},	     {"list", command_list},
+		{"status", command_status},  {"login", command_login},	     {"pin", command_contents},
+		{"unpin", command_contents}, {"evict", command_contents},    {"sync", command_contents},
+		{"help", command_help},	     {"version", command_version},   {"--help", command_help},
+		{"-h", command_help},	     {"--version", command_version},
 	};
 
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2)
-		return usage(NULL, "say what to do: map, unmap, list or status");
+		return usage(NULL, "say what to do: map, unmap, list, status, login, pin, unpin, evict or sync");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
