@@ -29,6 +29,7 @@ static int explain(const struct verb *verb, const char *path, int error)
 {
 	switch (error) {
 	case EOPNOTSUPP:
+	case ENODATA:
 	case EPERM:
 		return complain("cannot %s %s: it is not on a drive that keeps its files on a server", verb->name,
 				path);
@@ -65,7 +66,9 @@ int command_contents(int argc, char **argv)
 	if (first >= argc)
 		return usage(verb->name, "%s takes the paths of files or folders", verb->name);
 	for (int i = first; i < argc; i++) {
-		if (setxattr(argv[i], verb->attribute, verb->value, strlen(verb->value), 0))
+		/* Another file system would store the attribute and do nothing. */
+		if (getxattr(argv[i], "user.driveway.state", NULL, 0) < 0 ||
+		    setxattr(argv[i], verb->attribute, verb->value, strlen(verb->value), 0))
 			ret = explain(verb, argv[i], errno);
 	}
 	return ret;
