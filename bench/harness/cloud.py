@@ -115,8 +115,8 @@ class Driveway:
         self.place = place
         self.cache = place.make(name + '-cache')
         os.chmod(self.cache, 0o700)
-        options = ('auth=developer-token', f'token={emulator.token}', f'ca={emulator.ca}',
-                   f'state={place.make(name + "-state")}', 'rate=0', 'upload-rate=0')
+        options = ('auth=token', f'token={emulator.token}', f'ca={emulator.ca}',
+                   f'state={place.make(name + "-state")}', 'rate-calls=0', 'rate-uploads=0')
         self.target = place.map_drive(name, 'box:', options, cache=self.cache)
 
     def close(self):
