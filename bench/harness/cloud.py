@@ -61,12 +61,11 @@ class Emulator:
             self.call('POST', 'faults', {'fault': 'bandwidth', 'bytes_per_second': bandwidth})
 
     def calls(self):
-        """Calls since the last reset: by kind."""
-        counted = self.call('GET', 'counters')
-        return counted.get('kinds', counted)
+        """Calls since the last reset, by kind."""
+        return self.call('GET', 'counters')['calls']
 
     def uploads(self):
-        return sum(count for kind, count in self.calls().items() if kind in ('upload', 'upload_version'))
+        return sum(count for kind, count in self.calls().items() if kind == 'file.upload')
 
     def stop(self):
         self.process.terminate()
@@ -330,7 +329,7 @@ class Cloud:
             step()
             time.sleep(wait)
             self.cell(f'calls-{work}', name, 'calls', lambda: sum(
-                count for kind_, count in self.emulator.calls().items() if kind_ not in ('events', 'long_poll')))
+                count for what, count in self.emulator.calls().items() if not what.startswith('events.')))
 
         def write(path, text):
             with open(path, 'w', encoding='ascii') as file:

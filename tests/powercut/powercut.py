@@ -53,16 +53,9 @@ class Emulator:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=60) as answer:
             found = json.loads(answer.read())
         files = {}
-
-        def walk(entries, path):
-            for entry in entries:
-                here = path + entry['name']
-                if entry['type'] == 'folder':
-                    walk(entry.get('entries', []), here + '/')
-                else:
-                    files.setdefault(here, []).append(entry['sha1'])
-
-        walk(found['entries'], '')
+        for entry in found['entries']:
+            if entry['type'] == 'file':
+                files.setdefault(entry['path'].lstrip('/'), []).append(entry['sha1'])
         return files
 
     def stop(self):
