@@ -215,32 +215,19 @@ int local_lookup(struct dw_filesystem *fs, const struct dw_request *req, uint64_
 void local_forget(struct dw_filesystem *fs, const struct dw_request *req, const struct dw_forget *list, size_t count)
 {
 	struct local *local = local_of(fs);
-	uint64_t *word = req->notes->word;
-	size_t done = 0;
+	size_t done = req->flags & DW_REQUEST_REPLAYED ? (size_t)table_done(&local->table, req->notes) : 0;
 
-	if (req->flags & DW_REQUEST_REPLAYED)
-		done = table_noted(&local->table, req->notes) ? word[NOTE_DONE_WITH] : word[NOTE_DONE_BEFORE];
 	while (done < count) {
-		size_t i = done;
-
 		table_lock(&local->table);
 		table_begin(&local->table);
-		for (; i < count && table_room(&local->table) > FORGET_ROOM; i++) {
-			struct node *node = table_node(&local->table, list[i].node);
+		for (; done < count && table_room(&local->table) > FORGET_ROOM; done++) {
+			struct node *node = table_node(&local->table, list[done].node);
 
 			if (node != NULL)
-				table_forget(&local->table, node, list[i].count);
+				table_forget(&local->table, node, list[done].count);
 		}
-		/* In this order the notes are right at any moment. */
-		word[NOTE_DONE_BEFORE] = done;
-		atomic_signal_fence(memory_order_seq_cst);
-		word[NOTE_NUMBER] = 0;
-		atomic_signal_fence(memory_order_seq_cst);
-		word[NOTE_DONE_WITH] = i;
-		atomic_signal_fence(memory_order_seq_cst);
-		table_commit(&local->table, req->notes);
+		table_commit_done(&local->table, req->notes, done);
 		table_unlock(&local->table);
-		done = i;
 	}
 }
 
