@@ -487,8 +487,9 @@ struct dw_host {
 	void (*log)(struct dw_host *host, int level, const char *message);
 
 	/*
-	 * The kernel forgets what it has cached. These return at once (the message is queued), so they may
-	 * be called from inside an operation. length 0: to the end. -ENOMEM.
+	 * The kernel forgets what it has cached. These return at once (the message is queued), so they may be called
+	 * from inside an operation. A message that was queued is sent even when this process dies, then by the next.
+	 * length 0: to the end. -ENOMEM (too many wait).
 	 */
 	int (*invalidate_node)(struct dw_host *host, uint64_t node, uint64_t offset, uint64_t length);
 	/* expire_only: ask again at the next use instead of dropping the name at once. */
