@@ -142,6 +142,8 @@ struct credentials {
 
 /* From here to credentials_restore this thread makes files as req's caller, with its umask. */
 void credentials_take(struct local *local, const struct dw_request *req, struct credentials *saved);
+/* The mode to ask the host for; after credentials_take. */
+uint32_t credentials_mode(const struct dw_request *req, uint32_t mode);
 void credentials_restore(struct local *local, const struct credentials *saved);
 /* What we made ourselves in folder fd becomes the caller's, as if he had made it. name may be "" for fd itself. */
 int credentials_give(struct local *local, const struct dw_request *req, int folder, int fd, const char *name,
