@@ -47,6 +47,12 @@ int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* One line of JSON, indented, on standard output. Steals value. */
 int print_json(json_t *value);
+/*
+ * The options of a subcommand that knows --help and one more, flag, whose first letter is a short option too when
+ * shorts (for getopt) has it. true: go on; optind is the first argument, and *given whether flag was there. false: end
+ * with *status.
+ */
+bool read_options(int argc, char **argv, const char *shorts, const char *flag, bool *given, int *status);
 
 /*
  * client.c. Call method with params (stolen; NULL, which jansson makes of bytes that are no UTF-8, is a mistake) and
@@ -55,6 +61,9 @@ int print_json(json_t *value);
  * said error; others: error->message says what.
  */
 int client_call(const char *method, json_t *params, bool start, json_t **result, struct jsonrpc_error *error);
+/* The same for what changes nothing: asks a second time when the service ends in the middle. target: of one drive or
+ * NULL. */
+int client_ask(const char *method, const char *target, json_t **result, struct jsonrpc_error *error);
 
 /* start.c. Start drivewayd, whose socket will be in folder, and wait until it answers; out: a connected socket.
  * A negative errno with one line in error. */

@@ -116,25 +116,14 @@ static void print_status(json_t *status)
 
 int command_status(int argc, char **argv)
 {
-	static const struct option known[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
 	struct jsonrpc_error error;
 	char target[PATH_MAX];
 	json_t *result = NULL;
-	bool json = false;
-	int c, ret;
+	bool json;
+	int ret;
 
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-		if (c == 'h')
-			return help_print("status") ? EXIT_SUCCESS : EXIT_MISTAKE;
-		if (c != 'j')
-			return usage("status", "%s is not an option of status", argv[optind - 1]);
-		json = true;
-	}
+	if (!read_options(argc, argv, "h", "json", &json, &ret))
+		return ret;
 	if (argc - optind > 1)
 		return usage("status", "status takes at most one folder");
 	if (optind < argc) {
@@ -142,12 +131,7 @@ int command_status(int argc, char **argv)
 		if (ret)
 			return complain("%s is not mapped: %s", argv[optind], strerror(-ret));
 	}
-	for (int attempt = 0; attempt < 2; attempt++) {
-		ret = client_call("status", optind < argc ? json_pack("{s:s}", "target", target) : json_object(), false,
-				  &result, &error);
-		if (ret != -ECONNRESET)
-			break;
-	}
+	ret = client_ask("status", optind < argc ? target : NULL, &result, &error);
 	if (ret == -ENOENT)
 		return complain("no service runs, so no drive is mapped: driveway map DIR memory: starts it");
 	if (ret)
