@@ -16,7 +16,7 @@
 
 #define TIMEOUT		   ((uint64_t)86400 * 1000000000) /* nothing in an archive changes */
 #define CACHE_SIZE	   ((uint64_t)4 << 30)
-#define DEFLATE_DECODERS   64u
+#define DEFLATE_DECODERS   256u
 #define ZIP_DECODERS	   6u
 #define KEPT_DESCRIPTOR	   1u
 #define KEPT_NAME	   "archive"
@@ -296,6 +296,19 @@ static int check_password(struct archive_drive *drive, const struct dw_source *s
 	return 0;
 }
 
+/* Without any attributes there is nothing to ask: the kernel learns that from the first answer and asks no more. */
+static void choose_operations(struct archive_drive *drive)
+{
+	drive->ops = archive_ops;
+	if (drive->index.head->attribute_count <= 1) {
+		drive->ops.getxattr = NULL;
+		drive->ops.listxattr = NULL;
+	}
+	if (drive->index.head->flags & INDEX_ACLS)
+		drive->fs.flags |= DW_FS_ACL;
+	drive->fs.ops = &drive->ops;
+}
+
 static void report(struct archive_drive *drive, const struct dw_source *source)
 {
 	const struct index_head *head = drive->index.head;
@@ -371,6 +384,7 @@ static int archive_open_source(const struct dw_provider *provider, const struct 
 	if (result)
 		goto fail;
 	settle_epoch(drive, source);
+	choose_operations(drive);
 	report(drive, source);
 	*out = &drive->fs;
 	return 0;
