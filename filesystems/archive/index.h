@@ -116,6 +116,7 @@ struct index_identity {
 #define INDEX_FILTERED (1u << 0) /* the base space is decoded by filters */
 #define INDEX_DAMAGED  (1u << 1) /* the archive ends early or is damaged behind what is indexed */
 #define INDEX_ACLS     (1u << 2) /* some attribute is a POSIX ACL */
+#define INDEX_PASSWORD (1u << 3) /* members that need a password can be read with it */
 
 struct index_head {
 	uint64_t magic;

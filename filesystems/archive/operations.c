@@ -235,6 +235,12 @@ static int archive_statfs(struct dw_filesystem *fs, const struct dw_request *req
 	return 0;
 }
 
+/* Whether the content cannot be read for want of a password, or of a decoder that takes one. */
+static bool node_is_locked(const struct archive_drive *drive, const struct index_node *node)
+{
+	return (node->flags & NODE_ENCRYPTED) && (!drive->password || !(drive->index.head->flags & INDEX_PASSWORD));
+}
+
 /* -ESTALE once the file was changed in place: its bytes are no longer those that were indexed. */
 static int check_unchanged(struct archive_drive *drive)
 {
@@ -300,7 +306,7 @@ int archive_read_content(struct archive_drive *drive, uint32_t number, void *buf
 	size_t got = size;
 	int error = -EIO;
 
-	if ((node->flags & NODE_ENCRYPTED) && !drive->password)
+	if (node_is_locked(drive, node))
 		return -EACCES;
 	switch (node->content) {
 	case CONTENT_DIRECT:
@@ -407,7 +413,7 @@ static int archive_open_file(struct dw_filesystem *fs, const struct dw_request *
 		return error;
 	if ((flags & DW_O_ACCMODE) != DW_O_RDONLY || (flags & DW_O_TRUNC))
 		return -EROFS;
-	if ((drive->index.nodes[number].flags & NODE_ENCRYPTED) && !drive->password)
+	if (node_is_locked(drive, &drive->index.nodes[number]))
 		return -EACCES;
 	*out = (struct dw_open){.flags = DW_OPEN_KEEP_CACHE | DW_OPEN_NO_FLUSH};
 	return 0;

@@ -2,6 +2,7 @@
 #include "filesystems/archive/drive.h"
 #include "filesystems/archive/scan.h"
 #include "filesystems/archive/store.h"
+#include "filesystems/archive/volumes.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -162,6 +163,16 @@ static int open_file(struct archive_drive *drive, const struct dw_source *source
 	return 0;
 }
 
+static int check_whole(struct archive_drive *drive, const struct dw_source *source, char *error, size_t error_size)
+{
+	const char *refusal = volumes_refusal(drive->file);
+
+	if (!refusal)
+		return 0;
+	snprintf(error, error_size, "%s: %s", source->rest, refusal);
+	return -EOPNOTSUPP;
+}
+
 /* Whether the file is compressed as a whole. */
 static int probe_filters(struct archive_drive *drive, bool *filtered)
 {
@@ -277,6 +288,12 @@ static int check_password(struct archive_drive *drive, const struct dw_source *s
 	req.interrupted = &interrupted;
 	if (!drive->index.head->encrypted)
 		return 0;
+	if (!(drive->index.head->flags & INDEX_PASSWORD)) {
+		archive_log(drive, 1,
+			    "%s: %u files are protected and cannot be read: only the passwords of zip files can",
+			    source->rest, drive->index.head->encrypted);
+		return 0;
+	}
 	if (!drive->password) {
 		archive_log(drive, 1, "%s: %u files are protected; to read them, map with -o password=WORD",
 			    source->rest, drive->index.head->encrypted);
@@ -372,6 +389,8 @@ static int archive_open_source(const struct dw_provider *provider, const struct 
 	if (source->cache && store_load_index(source->cache, source->rest, &drive->identity, &drive->index) == 0)
 		filtered = drive->index.head->flags & INDEX_FILTERED;
 	else
+		result = check_whole(drive, source, error, error_size);
+	if (!result && !drive->index.head)
 		result = probe_filters(drive, &filtered);
 	if (!result)
 		result = open_base(drive, source, filtered, options.cache_size);

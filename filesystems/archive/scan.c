@@ -257,8 +257,10 @@ static int scan_content(struct scan *scan, struct archive_entry *entry, struct i
 		node->size = (uint64_t)archive_entry_size(entry);
 	if (archive_entry_is_data_encrypted(entry))
 		node->flags |= NODE_ENCRYPTED;
-	if (format == ARCHIVE_FORMAT_ZIP)
+	if (format == ARCHIVE_FORMAT_ZIP) {
+		scan->head.flags |= INDEX_PASSWORD;
 		return scan_zip(scan, entry, node);
+	}
 	if (!archive_entry_size_is_set(entry))
 		node->size = scan_measure(scan);
 	if (!node->size)
