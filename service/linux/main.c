@@ -203,6 +203,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	keep_memory_small();
+	/* Named, the time zone is read once; else every conversion of a local time, one for each member of a zip file,
+	 * looks whether the file has changed. */
+	setenv("TZ", ":/etc/localtime", 0);
 	signals = watch_signals();
 	service.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (signals < 0 || service.wake < 0 ||
