@@ -2,8 +2,8 @@
 """
 What the tests of the Box emulator share: the running program, a client that speaks plain HTTP to it, and the checks.
 
-A test file defines functions test_*, each of which gets a fresh Account: a client with a user of its own kind of calls on an
-emulator that all functions of the file share.
+Each function of a test file gets a client of an account that is empty, on an emulator that all functions of the file share.
+Every JSON answer is held against Box's own description of its API on the way.
 """
 
 import base64
@@ -18,6 +18,10 @@ import tempfile
 import traceback
 import urllib.parse
 from pathlib import Path
+
+import openapi
+
+DESCRIPTION = openapi.Description()
 
 
 class Emulator:
@@ -122,7 +126,10 @@ class Client:
         if isinstance(body, (dict, list)):
             body = json.dumps(body)
         url = path if path.startswith("http") else (base or self.api) + path
-        return send(url, method, body, all_headers)
+        answer = send(url, method, body, all_headers)
+        if not path.startswith("http"):
+            DESCRIPTION.check(method, path.split("?")[0], answer)
+        return answer
 
     def ok(self, method, path, body=None, status=200, **more):
         answer = self.call(method, path, body, **more)
@@ -169,6 +176,16 @@ class Client:
         redirect = self.ok("GET", f"/files/{file}/content{query}", status=302)
         return send(redirect.headers["Location"], headers={name: value for name, value in headers.items()})
 
+    def empty(self):
+        """Delete everything, for good."""
+        for entry in self.ok("GET", "/folders/0/items?limit=1000&fields=type")["entries"]:
+            recursive = "?recursive=true" if entry["type"] == "folder" else ""
+            self.ok("DELETE", f"/{entry['type']}s/{entry['id']}{recursive}", status=204)
+        while entries := self.ok("GET", "/folders/trash/items?limit=1000&fields=type")["entries"]:
+            for entry in entries:
+                # What lay in a folder that was purged has gone with it.
+                assert self.call("DELETE", f"/{entry['type']}s/{entry['id']}/trash").status in (204, 404)
+
     def names(self, folder="0"):
         return [entry["name"] for entry in self.ok("GET", f"/folders/{folder}/items?limit=1000")["entries"]]
 
@@ -180,10 +197,7 @@ def main(functions, *options):
     for function in functions:
         emulator.control("DELETE", "faults")
         client = Client(emulator)
-        for entry in client.ok("GET", "/folders/0/items?limit=1000&fields=type")["entries"]:
-            recursive = "?recursive=true" if entry["type"] == "folder" else ""
-            client.ok("DELETE", f"/{entry['type']}s/{entry['id']}{recursive}", status=204)
-            client.ok("DELETE", f"/{entry['type']}s/{entry['id']}/trash", status=204)
+        client.empty()
         try:
             function(client)
             print("ok  ", function.__name__, flush=True)
