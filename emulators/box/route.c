@@ -12,6 +12,7 @@
 
 /* More special paths stand before those whose argument would match them. */
 static const struct route routes[] = {
+	{"trash.items", "GET", "/folders/trash/items", trash_items, .lock = LOCK_READ},
 	{"folder.items", "GET", "/folders/:/items", folders_items, .lock = LOCK_READ},
 	{"file.content", "GET", "/files/:/content", download_redirect, .lock = LOCK_READ},
 	{"data", "GET", "/d/1/:/download", download_data, .open = true},
@@ -33,7 +34,6 @@ static const struct route routes[] = {
 	{"events.servers", "OPTIONS", "/events", events_servers, .lock = LOCK_READ},
 	{"events.poll", "GET", "/subscribe", events_poll, .open = true},
 
-	{"trash.items", "GET", "/folders/trash/items", trash_items, .lock = LOCK_READ},
 	{"folder.trash", "GET", "/folders/:/trash", trash_get, .lock = LOCK_READ},
 	{"folder.purge", "DELETE", "/folders/:/trash", trash_purge, .lock = LOCK_WRITE},
 	{"file.trash", "GET", "/files/:/trash", trash_get, .lock = LOCK_READ},
