@@ -97,7 +97,8 @@ void content_store_numbers(struct content_store *store, struct content_numbers *
 int content_make(struct content_store *store, struct database_connection *connection, struct content **out);
 int content_expect(struct content_store *store, struct database_connection *connection,
 		   const struct content_origin *origin, struct content **out);
-/* A content by its number. -ENOENT, -EMFILE, -EIO. */
+/* A content by its number. Not inside a transaction that writes: it may wait for an eviction, which needs one. -ENOENT,
+ * -EMFILE, -EIO. */
 int content_get(struct content_store *store, uint64_t id, struct content **out);
 struct content *content_again(struct content *content); /* counts once more */
 void content_put(struct content *content);
