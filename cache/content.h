@@ -172,7 +172,8 @@ int content_stamp(struct content *content, struct content_stamp *out);
 bool content_settle(struct content *content, struct database_connection *connection,
 		    const struct content_origin *origin, const struct content_stamp *stamp);
 
-/* Give up the bytes of a content that is not local and not got by anybody else. -EBUSY. */
+/* Give up the bytes of a content that is not local and not got by anybody. -EBUSY, also while the last of it that was
+ * fetched is being put away. */
 int content_evict(struct content_store *store, uint64_t id);
 /* Is a pinned content exempt from eviction? The evictor asks the database: node.pinned of the node that names it. */
 

@@ -276,7 +276,7 @@ static int seek_file(const struct content *content, uint64_t offset, int whence,
 int content_seek(struct content *content, uint64_t offset, uint32_t whence, uint64_t *out)
 {
 	uint64_t from = 0, to = 0;
-	bool missing;
+	bool missing, passed = false;
 	int ret;
 
 	if (offset > INT64_MAX)
@@ -285,6 +285,10 @@ int content_seek(struct content *content, uint64_t offset, uint32_t whence, uint
 		return -EINVAL;
 	for (;;) {
 		ret = seek_file(content, offset, whence == DW_SEEK_DATA ? SEEK_DATA : SEEK_HOLE, out);
+		if (ret == -ENXIO && whence == DW_SEEK_HOLE && passed) {
+			*out = offset; /* what is missing goes to the end of the file */
+			return 0;
+		}
 		if (ret && (ret != -ENXIO || whence == DW_SEEK_HOLE))
 			return ret;
 		pthread_mutex_lock(&content->lock);
@@ -300,6 +304,7 @@ int content_seek(struct content *content, uint64_t offset, uint32_t whence, uint
 			return 0;
 		}
 		offset = to;
+		passed = true;
 	}
 }
 

@@ -61,12 +61,17 @@ bool fetch_ahead(struct content *content, uint64_t start, uint64_t stop)
 		stream->position = stop;
 		stream->ahead = stop;
 		stream->window = 0;
+		stream->grows = 0;
 		return true;
 	}
-	stream->position = most(stream->position, stop);
+	if (stop <= stream->position)
+		return false; /* it was there already */
+	stream->position = stop;
 	stream->ahead = most(stream->ahead, stream->position);
-	if (stream->ahead - stream->position <= stream->window / 2 && stream->window < maximum)
+	if (stream->position >= stream->grows) {
 		stream->window = least(most(stream->window * 2, WINDOW_FIRST), maximum);
+		stream->grows = stream->position + stream->window / 2;
+	}
 	/* As many ranges as are fetched at a time make a window, but none too small to pay. */
 	range = least(most(stream->window / store->parallel, store->range), RANGE_MAX);
 	end = least(stream->position + stream->window, content->size);
@@ -133,6 +138,8 @@ static int want(struct content *content, uint64_t start, uint64_t stop, uint64_t
 static int give_up(const struct content *content, const struct content_wait *wait, uint64_t deadline,
 		   const volatile uint32_t *interrupted, const volatile uint32_t *cancelled)
 {
+	if (deadline && content_clock() >= deadline)
+		return -ETIMEDOUT;
 	if (wait->error)
 		return wait->error;
 	if (content->misfits >= MISFITS_MAX && !content->local)
@@ -141,7 +148,7 @@ static int give_up(const struct content *content, const struct content_wait *wai
 		return -EINTR;
 	if (cancelled && __atomic_load_n(cancelled, __ATOMIC_ACQUIRE))
 		return -ECANCELED;
-	return deadline && content_clock() >= deadline ? -ETIMEDOUT : 0;
+	return 0;
 }
 
 static void wait_a_while(struct content *content, uint64_t deadline)

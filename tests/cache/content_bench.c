@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,23 +43,53 @@ uint64_t bench_random(uint64_t *state)
 /* --- the remote ----------------------------------------------------------------------------------------------------
  */
 
-struct far_version *far_add(struct far *far, uint64_t size, uint64_t seed)
+static struct far_version *new_version(struct far *far, uint64_t size)
 {
 	struct far_version *version = &far->versions[far->version_count];
-	unsigned length;
 
 	assert_true(far->version_count < FAR_VERSIONS);
 	(void)text_format(version->name, sizeof(version->name), "v%zu", far->version_count++);
 	version->size = size;
 	version->bytes = malloc(size + 8);
 	assert_non_null(version->bytes);
+	return version;
+}
+
+static void add_digest(struct far_version *version)
+{
+	unsigned length;
+
+	assert_int_equal(EVP_Digest(version->bytes, version->size, version->digest, &length, EVP_sha1(), NULL), 1);
+}
+
+struct far_version *far_add(struct far *far, uint64_t size, uint64_t seed)
+{
+	struct far_version *version = new_version(far, size);
+
 	for (uint64_t at = 0; at < size; at += 8) {
 		uint64_t word = bench_random(&seed) | 0x0101010101010101u; /* no zero bytes: holes show */
 
 		memcpy(version->bytes + at, &word, 8);
 	}
-	assert_int_equal(EVP_Digest(version->bytes, size, version->digest, &length, EVP_sha1(), NULL), 1);
+	add_digest(version);
 	return version;
+}
+
+struct far_version *far_add_bytes(struct far *far, const uint8_t *bytes, uint64_t size)
+{
+	struct far_version *version = new_version(far, size);
+
+	if (size)
+		memcpy(version->bytes, bytes, size);
+	add_digest(version);
+	return version;
+}
+
+void far_clear(struct far *far)
+{
+	for (size_t i = 0; i < far->version_count; i++)
+		free(far->versions[i].bytes);
+	far->version_count = 0;
 }
 
 void far_forget(struct far *far)
@@ -218,6 +249,19 @@ static int far_read(struct dw_remote *remote, struct dw_remote_call *call, const
 
 static const struct dw_remote_ops far_ops = {.size = sizeof(far_ops), .read = far_read};
 
+void *far_share(size_t size)
+{
+	void *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(shared != MAP_FAILED);
+	return shared;
+}
+
+void far_unshare(void *shared, size_t size)
+{
+	assert_int_equal(munmap(shared, size), 0);
+}
+
 /* --- the store -------------------------------------------------------------------------------------------------------
  */
 
@@ -300,8 +344,7 @@ int bench_teardown(void **state)
 	close(bench->folder_fd);
 	(void)text_format(command, sizeof(command), "rm -rf %s", bench->folder);
 	assert_int_equal(system(command), 0);
-	for (size_t i = 0; i < bench->far.version_count; i++)
-		free(bench->far.versions[i].bytes);
+	far_clear(&bench->far);
 	pthread_cond_destroy(&bench->far.changed);
 	pthread_mutex_destroy(&bench->far.lock);
 	free(bench);
@@ -436,4 +479,17 @@ void bench_await(struct bench *bench, bool (*what)(struct bench *bench, uint64_t
 		assert_true(bench_clock() < end);
 		bench_sleep(2000000);
 	}
+}
+
+bool bench_is_idle(struct bench *bench, uint64_t unused)
+{
+	struct content_numbers numbers;
+	bool idle;
+
+	(void)unused;
+	content_store_numbers(bench->store, &numbers);
+	pthread_mutex_lock(&bench->far.lock);
+	idle = bench->far.flying == 0 && numbers.fetching == 0;
+	pthread_mutex_unlock(&bench->far.lock);
+	return idle;
 }

@@ -45,6 +45,7 @@ struct far {
 	pthread_cond_t changed;
 	struct far_version versions[FAR_VERSIONS];
 	size_t version_count;
+	bool full; /* for tests: no version is to be added */
 
 	uint64_t delay;	    /* nanoseconds before the first byte */
 	size_t piece;	    /* bytes a call of the sink */
@@ -84,6 +85,11 @@ void bench_boot(struct bench *bench, const char *boot);
 
 /* A version of size bytes from seed. */
 struct far_version *far_add(struct far *far, uint64_t size, uint64_t seed);
+struct far_version *far_add_bytes(struct far *far, const uint8_t *bytes, uint64_t size);
+/* Memory that is shared with children. */
+void *far_share(size_t size);
+void far_unshare(void *shared, size_t size);
+void far_clear(struct far *far);  /* all versions; nothing is being fetched */
 void far_forget(struct far *far); /* the calls that were noted */
 size_t far_calls(struct far *far);
 void far_open_gate(struct far *far);
@@ -103,6 +109,8 @@ void bench_write(struct content *content, const void *bytes, size_t size, uint64
 bool bench_file_exists(const struct bench *bench, uint64_t id);
 /* Until what(bench, context) is true, at most 20 s. */
 void bench_await(struct bench *bench, bool (*what)(struct bench *bench, uint64_t number), uint64_t number);
+/* Nothing is being fetched. */
+bool bench_is_idle(struct bench *bench, uint64_t unused);
 
 uint64_t bench_clock(void);
 void bench_sleep(uint64_t nanoseconds);
