@@ -34,11 +34,13 @@
  *    digest         of that version, or NULL
  *    local          1: holds bytes that the server has not got: never evicted
  *    whole          1: every byte of it is there
- *    boot           1: written since the machine was started and not yet synced to disk: not to be trusted after the
- *                   next start of the machine, unless local
+ *    boot           of local ones: 1: not synced since they became local; 2: so, and the machine was started anew since:
+ *                   what it holds may be mixed; 0: synced
  *    used           when it was last used, in seconds
  *    bytes          allocated on disk, as last seen
- * extent    ranges [start, stop) of contents that are there, for those that are not whole
+ * extent    ranges [start, stop) of contents that are there, for those that are not whole, or not whole on disk. boot:
+ *           0, or not zero: written since the machine was started and not yet synced to disk: not to be trusted after
+ *           the next start of the machine
  * upload    an upload session that is under way, of the content as it was at change; the server tells which parts it
  * has done      results of the latest requests, by request id: a request that is given to the service twice is answered
  * from here and not applied again. slot = request % DATABASE_DONE_SLOTS conflict  files that were changed here and on
@@ -68,6 +70,7 @@ static const char database_schema[] =
 	"CREATE INDEX node_dirty ON node(since) WHERE dirty != 0;"
 	"CREATE INDEX node_by_place ON node(remote_parent, remote_name) WHERE dirty & 2;"
 	"CREATE INDEX node_orphan ON node(id) WHERE parent IS NULL;"
+	"CREATE INDEX node_by_content ON node(content) WHERE content IS NOT NULL;"
 	"CREATE TABLE xattr(node INTEGER NOT NULL, name BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY(node, name))"
 	"  WITHOUT ROWID;"
 	"CREATE TABLE gone(id INTEGER PRIMARY KEY, remote BLOB NOT NULL UNIQUE, mode INTEGER NOT NULL, remote_parent "
@@ -80,9 +83,9 @@ static const char database_schema[] =
 	"  digest BLOB, local INTEGER NOT NULL, whole INTEGER NOT NULL, boot INTEGER NOT NULL, used INTEGER NOT NULL,"
 	"  bytes INTEGER NOT NULL DEFAULT 0);"
 	"CREATE INDEX content_by_use ON content(used) WHERE local = 0;"
-	"CREATE INDEX content_fresh ON content(id) WHERE boot = 1;"
 	"CREATE TABLE extent(content INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,"
-	"  PRIMARY KEY(content, start)) WITHOUT ROWID;"
+	"  boot INTEGER NOT NULL, PRIMARY KEY(content, start)) WITHOUT ROWID;"
+	"CREATE INDEX extent_fresh ON extent(boot) WHERE boot != 0;"
 	"CREATE TABLE upload(node INTEGER PRIMARY KEY, change INTEGER NOT NULL, handle TEXT NOT NULL,"
 	"  part_bytes INTEGER NOT NULL, expires INTEGER NOT NULL, bytes INTEGER NOT NULL, digest BLOB);"
 	"CREATE TABLE done(slot INTEGER PRIMARY KEY, request INTEGER NOT NULL, node INTEGER NOT NULL,"
