@@ -339,7 +339,7 @@ static void folders_page_by_marker(struct request *request, const struct item *f
 		" AND key > iif(?2 = 1, 0, ?3) AND trashed = 0 ORDER BY key LIMIT ?4)",
 		"iiii", folder->key, kind, key, limit + 1);
 	entries = nodes_entries(request, statement, limit, &last);
-	marker = json_string("");
+	marker = json_null();
 	if ((int64_t)json_array_size(entries) == limit && store_next(store, statement)) {
 		json_decref(marker);
 		marker = json_sprintf("%d-%lld", last.folder, (long long)last.key);

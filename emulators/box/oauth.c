@@ -72,12 +72,14 @@ bool oauth_user(struct store *store, int64_t id, struct user *user)
 	return true;
 }
 
-void oauth_unauthorized(struct request *request)
+void oauth_unauthorized(struct request *request, bool expired)
 {
 	answer_empty(request, 401);
 	answer_header(request, "WWW-Authenticate",
-		      "Bearer realm=\"Service\", error=\"invalid_token\","
-		      " error_description=\"The access token provided is invalid.\"");
+		      expired ? "Bearer realm=\"Service\", error=\"expired_token\","
+				" error_description=\"The access token provided has expired.\""
+			      : "Bearer realm=\"Service\", error=\"invalid_token\","
+				" error_description=\"The access token provided is invalid.\"");
 }
 
 bool oauth_check(struct request *request)
@@ -90,10 +92,14 @@ bool oauth_check(struct request *request)
 		token = header + 7 + strspn(header + 7, " ");
 	else if (!header)
 		token = request_query(request, "access_token");
-	if (token && (oauth_find(store, token, "access", &row) || oauth_find(store, token, "developer", &row)) &&
-	    row.expires > clock_now(&request->emulator->clock) && oauth_user(store, row.user, &request->user))
+	if (!token || (!oauth_find(store, token, "access", &row) && !oauth_find(store, token, "developer", &row)) ||
+	    !oauth_user(store, row.user, &request->user)) {
+		oauth_unauthorized(request, false);
+		return false;
+	}
+	if (row.expires > clock_now(&request->emulator->clock))
 		return true;
-	oauth_unauthorized(request);
+	oauth_unauthorized(request, true);
 	return false;
 }
 

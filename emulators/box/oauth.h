@@ -17,8 +17,8 @@
 
 /* Find the user of the request's token. False with the answer 401. */
 bool oauth_check(struct request *request);
-/* What a client gets that has no valid token. */
-void oauth_unauthorized(struct request *request);
+/* What a client gets that has no valid token, or had one. */
+void oauth_unauthorized(struct request *request, bool expired);
 /* Read a user's row into *user. */
 bool oauth_user(struct store *store, int64_t id, struct user *user);
 /* Add a token; seconds of life from now, 0: without end. */

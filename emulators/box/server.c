@@ -204,7 +204,7 @@ static bool server_fault_answers(struct request *request)
 	const struct fault_effect *effect = &request->effect;
 
 	if (fault_has(effect, FAULT_EXPIRED_TOKEN)) {
-		oauth_unauthorized(request);
+		oauth_unauthorized(request, true);
 	} else if (fault_has(effect, FAULT_STATUS)) {
 		answer_error(request, effect->status, *effect->code ? effect->code : NULL, "This was asked for");
 		server_retry_after(request, effect->retry_after);

@@ -35,7 +35,7 @@ void trash_items(struct request *request)
 	if (by_marker) {
 		next = (int64_t)json_array_size(entries) == limit && store_next(store, statement)
 			       ? render_number_text(last.key)
-			       : json_string("");
+			       : json_null();
 		store_done(statement);
 		answer_json(request, 200,
 			    json_pack("{s:o, s:I, s:o}", "entries", entries, "limit", (json_int_t)limit, "next_marker",
