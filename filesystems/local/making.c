@@ -125,6 +125,8 @@ static int make_on_host(struct local *local, const struct dw_request *req, uint6
 		atomic_signal_fence(memory_order_seq_cst);
 		credentials_take(local, req, &saved);
 		result = make_once(req, folder, name, making);
+		if (local_room_made(local, req, &result))
+			result = make_once(req, folder, name, making);
 		credentials_restore(local, &saved);
 		if (result == -EACCES && saved.changed) {
 			result = make_once(req, folder, name, making);
