@@ -5,6 +5,7 @@
  *    main.c        which subcommand
  *    map.c unmap.c list.c status.c login.c   one each
  *    contents.c    pin, unpin, evict, sync
+ *    cloud.c       what status prints of a drive of a cloud
  *    help.c        what --help prints
  *    client.c      talking to the service
  *    start.c       starting it when it does not run
@@ -75,6 +76,11 @@ int start_connect(const char *folder, int *out);
  * written
  * "\,". false: no memory. */
 bool options_add(json_t *options, const char *text);
+
+/* status.c. Bytes as people read them. */
+void write_bytes(char *out, size_t size, json_int_t bytes);
+/* cloud.c. What a drive of a cloud says of itself. */
+void cloud_print(json_t *facts);
 
 /*
  * paths.c. The absolute form of what names a drive's folder, without touching the drive itself, so that it works for

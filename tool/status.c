@@ -27,8 +27,7 @@ static void print_number(json_t *object, const char *member, const char *title)
 	printf("  %-14s%" JSON_INTEGER_FORMAT "\n", title, json_integer_value(json_object_get(object, member)));
 }
 
-/* Bytes as people read them. */
-static void write_bytes(char *out, size_t size, json_int_t bytes)
+void write_bytes(char *out, size_t size, json_int_t bytes)
 {
 	static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"};
 	double value = (double)bytes;
@@ -94,6 +93,8 @@ static void print_drive(json_t *drive)
 	print_number(drive, "replays", "replays");
 	print_number(drive, "errors", "errors");
 	print_text(drive, "cache", "cache");
+	if (json_is_object(json_object_get(drive, "provider")))
+		cloud_print(json_object_get(drive, "provider"));
 	print_since(drive);
 }
 
