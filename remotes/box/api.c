@@ -299,7 +299,7 @@ int box_send(struct box *box, struct dw_remote_call *call, const struct box_requ
 		if (again)
 			result = 0;
 	}
-	if (sending.maybe && result && result != DW_REMOTE_UNKNOWN && answer->status == 0)
+	if (sending.maybe && result && result != BOX_CALLBACK_ERROR && answer->status == 0)
 		result = DW_REMOTE_UNKNOWN;
 	explicit_bzero(sending.token, sizeof(sending.token));
 	free(sending.url);

@@ -42,7 +42,7 @@ static int resolve(struct box *box, struct dw_remote_call *call, const char *id,
 	if (!result && parent)
 		result = box_resolve(box, call, parent, real_parent);
 	if (!result && parent && *real_parent != 'd')
-		result = -ENOTDIR;
+		result = -ENOENT;
 	return result;
 }
 
@@ -232,8 +232,6 @@ int box_remove(struct dw_remote *remote, struct dw_remote_call *call, const char
 			&(struct box_request){.method = "DELETE", .kind = BOX_CHANGE, .path = path, .etag = etag},
 			&answer);
 		box_answer_free(&answer);
-		if (result == DW_REMOTE_TRASHED)
-			result = -ENOENT;
 		if (maybe && result == -ENOENT)
 			result = 0;
 		maybe = maybe || result == DW_REMOTE_UNKNOWN;
