@@ -148,7 +148,6 @@ static int multipart_header(struct multipart *multipart)
 		return -EINVAL;
 	multipart->state = MULTIPART_BODY;
 	error = multipart->calls->begin(multipart->context, multipart->name, multipart->is_file);
-	/* A part without a single byte: its delimiter follows the empty line at once. */
 	multipart->matched = 0;
 	return error;
 }
