@@ -6,7 +6,8 @@
  * as bytes.
  *
  * meta      facts by name: format; account and root (of the remote that the folder belongs to); cursor (of the
- *           remote's feed); generation (raised when the feed has lost track); boot (of the machine when last used);
+ *           remote's feed); generation (raised when the feed has lost track); heard (raised by every listing that
+ *           begins); boot (of the machine when last used);
  *           quota_total, quota_used
  * node      one row a file, folder or link that is known. Columns in the order of life:
  *    id             node id of the drive; never used again. 1 is the root
@@ -23,8 +24,10 @@
  *    listed         of a folder: meta.generation in which all its children were learned; 0: never
  *    pinned         1: kept here whole, with all below it
  *    remote         id of the item on the server; NULL: the server has not got it
- *    remote_parent, remote_name, etag, version (content name), digest, remote_size, remote_mtime, rights
- *                   the item as the server had it when it was last heard of
+ *    remote_parent, remote_name, etag, version (content name), digest, remote_size, remote_mtime, rights, properties
+ *                   the item as the server had it when it was last heard of; properties: those of ours (properties.h)
+ *    heard          meta.heard when the server last told of the item: a complete listing that began later and did not
+ *                   bring it shows that it is gone
  * xattr     extended attributes (names with their prefix) of nodes
  * gone      items that were removed here and not on the server yet
  * content   one row a content file, content/XX/ID: the bytes of one version of one file
@@ -61,7 +64,8 @@ static const char database_schema[] =
 	"  failure TEXT, error INTEGER NOT NULL DEFAULT 0, listed INTEGER NOT NULL DEFAULT 0, pinned INTEGER NOT NULL "
 	"DEFAULT 0,"
 	"  remote BLOB, remote_parent BLOB, remote_name BLOB, etag BLOB, version BLOB, digest BLOB,"
-	"  remote_size INTEGER, remote_mtime INTEGER, rights INTEGER NOT NULL DEFAULT 15);"
+	"  remote_size INTEGER, remote_mtime INTEGER, rights INTEGER NOT NULL DEFAULT 15, properties BLOB,"
+	"  heard INTEGER NOT NULL DEFAULT 0);"
 	"CREATE UNIQUE INDEX node_by_name ON node(parent, fold);"
 	"CREATE INDEX node_by_parent ON node(parent);"
 	"CREATE UNIQUE INDEX node_by_remote ON node(remote) WHERE remote IS NOT NULL;"
@@ -73,7 +77,8 @@ static const char database_schema[] =
 	"CREATE TABLE gone(id INTEGER PRIMARY KEY, remote BLOB NOT NULL UNIQUE, mode INTEGER NOT NULL, remote_parent "
 	"BLOB,"
 	"  remote_name BLOB, etag BLOB, version BLOB, digest BLOB, remote_size INTEGER, remote_mtime INTEGER,"
-	"  since INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, retry_at INTEGER NOT NULL DEFAULT 0, failure "
+	"  properties BLOB, since INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, retry_at INTEGER NOT NULL "
+	"DEFAULT 0, failure "
 	"TEXT);"
 	"CREATE INDEX gone_by_place ON gone(remote_parent, remote_name);"
 	"CREATE TABLE content(id INTEGER PRIMARY KEY AUTOINCREMENT, version BLOB, remote BLOB, size INTEGER NOT NULL,"
