@@ -47,9 +47,9 @@ int absorb_answer(struct absorb *absorb, uint64_t node, int64_t change, uint32_t
 		  const struct dw_remote_item *item);
 /*
  * Set a node aside whose place somebody else's item takes: it gets a conflicted name beside its own (NAME (conflicted
- * copy HOST DATE).EXT, numbered when that is taken) and is noted in the table conflict. Where its bytes are not those of
- * its item, it has no item any more (DIRTY_NEW and all else that goes up with it); else it keeps it and is to be moved
- * there. Open files go on with it.
+ * copy HOST DATE).EXT, numbered when that is taken) and is noted in the table conflict. Where its bytes are not those
+ * of its item, it has no item any more (DIRTY_NEW and all else that goes up with it); else it keeps it and is to be
+ * moved there. Open files go on with it.
  */
 int absorb_aside(struct absorb *absorb, uint64_t node);
 /* The kernel forgets what it knows of a node, or of a name, after the commit. */

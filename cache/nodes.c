@@ -408,6 +408,34 @@ static int run_on(struct database_connection *connection, const char *text, uint
 	return database_run(connection, put);
 }
 
+/* The node goes away from its place: what it hides there comes to light when the folder is listed again. */
+static int uncover(struct database_connection *connection, uint64_t id)
+{
+	int ret = run_on(connection,
+			 "UPDATE node SET listed = ?2 WHERE id = (SELECT parent FROM node WHERE id = ?1 AND hides)", id,
+			 0);
+
+	return ret ? ret : run_on(connection, "UPDATE node SET hides = ?2 WHERE id = ?1 AND hides", id, 0);
+}
+
+int nodes_let_go(struct database_connection *connection, struct cache *cache, uint64_t id)
+{
+	struct node_row row;
+	uint32_t dirty;
+	int ret = nodes_read(connection, id, &row);
+
+	if (ret)
+		return ret;
+	dirty = dirty_of_new(cache, &row);
+	ret = run_on(
+		connection,
+		"UPDATE node SET remote = NULL, remote_parent = NULL, remote_name = NULL, etag = NULL, version = NULL, "
+		"digest = NULL, remote_size = NULL, remote_mtime = NULL, properties = NULL, rights = 15, dirty = ?2, "
+		"attempts = 0, error = 0, failure = NULL WHERE id = ?1",
+		id, dirty | (row.dirty & DIRTY_PROPERTIES));
+	return ret ? ret : nodes_dirty(connection, id, dirty);
+}
+
 int nodes_delete(struct database_connection *connection, struct cache *cache, const struct node_row *row)
 {
 	int ret = run_on(connection, "DELETE FROM node WHERE id = ?", row->id, 0);
@@ -424,9 +452,9 @@ int nodes_delete(struct database_connection *connection, struct cache *cache, co
 int nodes_remove(struct database_connection *connection, struct cache *cache, const struct node_row *row, bool keep)
 {
 	struct node_item item;
-	int ret = 0;
+	int ret = uncover(connection, row->id);
 
-	if (row->has_remote) {
+	if (!ret && row->has_remote) {
 		ret = nodes_item(connection, row->id, &item);
 		if (!ret)
 			ret = run_on(
@@ -542,6 +570,8 @@ int nodes_move(struct database_connection *connection, struct cache *cache, uint
 	int ret = nodes_read(connection, id, &row);
 
 	if (!ret)
+		ret = uncover(connection, id);
+	if (!ret)
 		ret = place(connection, cache, id, parent, name);
 	if (ret)
 		return ret;
@@ -559,6 +589,10 @@ int nodes_exchange(struct database_connection *connection, struct cache *cache, 
 
 	if (!ret)
 		ret = nodes_name(connection, other->id, other_name);
+	if (!ret)
+		ret = uncover(connection, one->id);
+	if (!ret)
+		ret = uncover(connection, other->id);
 	/* Out of the way first: two rows with one name may not be, not even for a moment. */
 	if (!ret)
 		ret = run_on(connection, "UPDATE node SET parent = NULL, fold = NULL WHERE id = ?1 AND ?2 = 0", one->id,
@@ -626,6 +660,11 @@ int nodes_set_target(struct database_connection *connection, uint64_t id, const 
 int nodes_touch_folder(struct database_connection *connection, uint64_t id)
 {
 	return run_on(connection, "UPDATE node SET mtime = ?2, ctime = ?2 WHERE id = ?1", id, cache_now());
+}
+
+int nodes_unlist(struct database_connection *connection, uint64_t id)
+{
+	return run_on(connection, "UPDATE node SET listed = ?2 WHERE id = ?1", id, 0);
 }
 
 /* --- exactly once -------------------------------------------------------------------------------------- */

@@ -116,11 +116,16 @@ int nodes_adopt(struct database_connection *connection, struct cache *cache, con
  * it). An orphan becomes a new file. -EEXIST, -EILSEQ. */
 int nodes_move(struct database_connection *connection, struct cache *cache, uint64_t id, uint64_t parent,
 	       const char *name);
+/* The server has not got the node any more, which stays: DIRTY_NEW and all that it takes. */
+int nodes_let_go(struct database_connection *connection, struct cache *cache, uint64_t id);
 /* Each takes the other's place. */
 int nodes_exchange(struct database_connection *connection, struct cache *cache, const struct node_row *one,
 		   const struct node_row *other);
 /* DIRTY_PLACE as it should be: compare the two places. */
 int nodes_settle_place(struct database_connection *connection, uint64_t id);
+
+/* The folder is to be listed again at its next use. */
+int nodes_unlist(struct database_connection *connection, uint64_t id);
 
 /* Columns. 0 for content: NULL. */
 int nodes_set_content(struct database_connection *connection, uint64_t id, uint64_t content);

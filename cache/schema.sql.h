@@ -28,24 +28,19 @@
  *                   the item as the server had it when it was last heard of; properties: those of ours (properties.h)
  *    heard          meta.heard when the server last told of the item: a complete listing that began later and did not
  *                   bring it shows that it is gone
- * xattr     extended attributes (names with their prefix) of nodes
- * gone      items that were removed here and not on the server yet
- * content   one row a content file, content/XX/ID: the bytes of one version of one file
- *    version        content name of the version whose bytes are fetched into it; NULL: made here from nothing
- *    remote         item to fetch from
- *    size           of that version; the file itself says how large local content is
- *    digest         of that version, or NULL
- *    local          1: holds bytes that the server has not got: never evicted
- *    whole          1: every byte of it is there
- *    boot           1: written since the machine was started and not yet synced to disk: not to be trusted after the
- *                   next start of the machine, unless local
- *    used           when it was last used, in seconds
- *    bytes          allocated on disk, as last seen
- * extent    ranges [start, stop) of contents that are there, for those that are not whole
- * upload    an upload session that is under way, of the content as it was at change; the server tells which parts it
- * has done      results of the latest requests, by request id: a request that is given to the service twice is answered
- * from here and not applied again. slot = request % DATABASE_DONE_SLOTS conflict  files that were changed here and on
- * the server: node is the copy that was kept beside it
+ *    hides          1: an item of the server has this place and was left out (absorb.h): when the node goes away from
+ * it, the folder has to be listed again xattr     extended attributes (names with their prefix) of nodes gone items
+ * that were removed here and not on the server yet content   one row a content file, content/XX/ID: the bytes of one
+ * version of one file version        content name of the version whose bytes are fetched into it; NULL: made here from
+ * nothing remote         item to fetch from size           of that version; the file itself says how large local
+ * content is digest         of that version, or NULL local          1: holds bytes that the server has not got: never
+ * evicted whole          1: every byte of it is there boot           1: written since the machine was started and not
+ * yet synced to disk: not to be trusted after the next start of the machine, unless local used           when it was
+ * last used, in seconds bytes          allocated on disk, as last seen extent    ranges [start, stop) of contents that
+ * are there, for those that are not whole upload    an upload session that is under way, of the content as it was at
+ * change; the server tells which parts it has done      results of the latest requests, by request id: a request that
+ * is given to the service twice is answered from here and not applied again. slot = request % DATABASE_DONE_SLOTS
+ * conflict  files that were changed here and on the server: node is the copy that was kept beside it
  */
 #ifndef CACHE_SCHEMA_SQL_H
 #define CACHE_SCHEMA_SQL_H
@@ -65,7 +60,7 @@ static const char database_schema[] =
 	"DEFAULT 0,"
 	"  remote BLOB, remote_parent BLOB, remote_name BLOB, etag BLOB, version BLOB, digest BLOB,"
 	"  remote_size INTEGER, remote_mtime INTEGER, rights INTEGER NOT NULL DEFAULT 15, properties BLOB,"
-	"  heard INTEGER NOT NULL DEFAULT 0);"
+	"  heard INTEGER NOT NULL DEFAULT 0, hides INTEGER NOT NULL DEFAULT 0);"
 	"CREATE UNIQUE INDEX node_by_name ON node(parent, fold);"
 	"CREATE INDEX node_by_parent ON node(parent);"
 	"CREATE UNIQUE INDEX node_by_remote ON node(remote) WHERE remote IS NOT NULL;"
@@ -79,7 +74,7 @@ static const char database_schema[] =
 	"  remote_name BLOB, etag BLOB, version BLOB, digest BLOB, remote_size INTEGER, remote_mtime INTEGER,"
 	"  properties BLOB, since INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, retry_at INTEGER NOT NULL "
 	"DEFAULT 0, failure "
-	"TEXT);"
+	"TEXT, error INTEGER NOT NULL DEFAULT 0);"
 	"CREATE INDEX gone_by_place ON gone(remote_parent, remote_name);"
 	"CREATE TABLE content(id INTEGER PRIMARY KEY AUTOINCREMENT, version BLOB, remote BLOB, size INTEGER NOT NULL,"
 	"  digest BLOB, local INTEGER NOT NULL, whole INTEGER NOT NULL, boot INTEGER NOT NULL, used INTEGER NOT NULL,"
