@@ -20,6 +20,7 @@ int absorb_begin(struct absorb **out, struct cache *cache)
 {
 	struct absorb *absorb = calloc(1, sizeof(*absorb));
 
+	*out = NULL;
 	if (!absorb)
 		return -ENOMEM;
 	absorb->cache = cache;
@@ -86,7 +87,7 @@ void absorb_abandon(struct absorb *absorb)
 	absorb_free(absorb);
 }
 
-static void tell_host(struct dw_host *host, const struct absorb_told *told)
+static void tell_host(struct dw_host *host, const struct absorb_told *told, uint64_t before)
 {
 	switch (told->kind) {
 	case ABSORB_NODE:
@@ -101,6 +102,9 @@ static void tell_host(struct dw_host *host, const struct absorb_told *told)
 		if (host->entry_deleted)
 			host->entry_deleted(host, told->parent, told->node, told->name);
 	}
+	/* The kernel may have cached the folder's listing. */
+	if (told->parent && told->parent != before && host->invalidate_node)
+		host->invalidate_node(host, told->parent, 0, 0);
 }
 
 int absorb_finish(struct absorb *absorb)
@@ -114,7 +118,7 @@ int absorb_finish(struct absorb *absorb)
 	}
 	ret = database_commit(absorb->connection);
 	for (size_t i = 0; !ret && i < absorb->count; i++)
-		tell_host(absorb->cache->host, &absorb->told[i]);
+		tell_host(absorb->cache->host, &absorb->told[i], i ? absorb->told[i - 1].parent : 0);
 	absorb_free(absorb);
 	return ret;
 }

@@ -63,6 +63,9 @@ int active_handle(struct cache *cache, uint64_t handle, uint64_t *node, uint32_t
 /* Free the handle; node->lock is held, and the caller puts the hold that the claim took. False: it was free already.
  * last: it was the last of its node. */
 bool active_release(struct cache *cache, struct active_node *node, uint64_t handle, bool *last);
+/* Count as one who has it open for writing, without a handle, from begin to end. */
+void active_begin_change(struct cache *cache, struct active_node *node);
+void active_end_change(struct cache *cache, struct active_node *node);
 /* The kernel has forgotten node: true when nothing has it open. */
 bool active_forget(struct cache *cache, uint64_t node);
 /* Call each for every node that is open, without a lock. */

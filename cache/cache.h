@@ -53,6 +53,7 @@ struct active;
 struct ahead;
 struct feed;
 struct listings;
+struct pins;
 struct sync;
 
 enum cache_connection {
@@ -75,11 +76,13 @@ struct cache_options {
 
 struct cache {
 	struct dw_filesystem fs; /* first */
+	struct dw_filesystem_ops ops;
 	struct dw_host *host;
 	struct dw_remote *remote;
 	struct cache_options options;
 	char *folder;
-	int folder_fd; /* its lock is held through it */
+	int folder_fd;
+	int lock_fd; /* the file "lock" in it, locked */
 	struct database *database;
 	struct content_store *contents;
 	struct active *active;
@@ -87,13 +90,15 @@ struct cache {
 	struct feed *feed;
 	struct sync *sync;
 	struct ahead *ahead;
+	struct pins *pins;
 	locale_t unicode;	    /* for nodes_fold */
 	_Atomic int64_t generation; /* meta.generation: a folder whose listed is less has to be listed */
-	_Atomic uint32_t replacing;  /* absorb.c is about to drop the content of a node that it saw closed: who has
-					claimed a handle meanwhile waits for its transaction before it believes the row */
-	_Atomic int64_t heard;	    /* meta.heard */
-	uint32_t uid, gid;	    /* whose files that nobody said an owner of are */
-	_Atomic uint32_t stopping;  /* non-zero: calls of the remote give up (dw_remote_call.cancelled) */
+	_Atomic uint32_t
+		replacing;	   /* absorb.c is about to drop the content of a node that it saw closed: who has
+				      claimed a handle meanwhile waits for its transaction before it believes the row */
+	_Atomic int64_t heard;	   /* meta.heard */
+	uint32_t uid, gid;	   /* whose files that nobody said an owner of are */
+	_Atomic uint32_t stopping; /* non-zero: calls of the remote give up (dw_remote_call.cancelled) */
 
 	struct {
 		pthread_mutex_t lock; /* a leaf */
@@ -115,8 +120,12 @@ void cache_call_background(struct cache *cache, struct dw_remote_call *call);
  * as the errno that a program gets: OFFLINE, LATER, UNKNOWN, EXPIRED -EIO (-ETIMEDOUT where it was waited for), LOGIN
  * -EACCES, CHANGED -ESTALE, TRASHED -ENOENT, others as they are. */
 int cache_answered(struct cache *cache, int ret, const struct dw_remote_call *call);
+/* The two halves of cache_answered. */
+void cache_note_answer(struct cache *cache, int ret, const char *message);
+int cache_errno(int ret);
 bool cache_is_online(struct cache *cache); /* or not known to be offline */
 void cache_log(struct cache *cache, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
-int64_t cache_now(void); /* nanoseconds since 1970 */
+int64_t cache_now(void);    /* nanoseconds since 1970 */
+uint64_t cache_clock(void); /* CLOCK_MONOTONIC, nanoseconds */
 
 #endif

@@ -66,6 +66,7 @@ static const char database_schema[] =
 	"CREATE UNIQUE INDEX node_by_remote ON node(remote) WHERE remote IS NOT NULL;"
 	"CREATE INDEX node_dirty ON node(since) WHERE dirty != 0;"
 	"CREATE INDEX node_by_place ON node(remote_parent, remote_name) WHERE dirty & 2;"
+	"CREATE INDEX node_pinned ON node(id) WHERE pinned != 0;"
 	"CREATE INDEX node_orphan ON node(id) WHERE parent IS NULL;"
 	"CREATE TABLE xattr(node INTEGER NOT NULL, name BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY(node, name))"
 	"  WITHOUT ROWID;"
