@@ -224,6 +224,7 @@ static void usage(FILE *out)
 		     "Workloads; timed ones run for --seconds, counted ones until all is done:\n");
 	list_works(out, load_names_works);
 	list_works(out, load_data_works);
+	list_works(out, load_tree_works);
 }
 
 /* A whole number from 1 to most. */
@@ -316,6 +317,8 @@ int main(int argc, char **argv)
 	run->work = find_work(load_names_works, argv[optind]);
 	if (run->work == NULL)
 		run->work = find_work(load_data_works, argv[optind]);
+	if (run->work == NULL)
+		run->work = find_work(load_tree_works, argv[optind]);
 	if (run->work == NULL) {
 		fprintf(stderr, "load: no workload is named '%s'; load --help lists them\n", argv[optind]);
 		return 2;

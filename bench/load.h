@@ -52,6 +52,7 @@ struct load_thread {
 	int *folders;	 /* open sub-folders, options->folders of them */
 	int file;
 	char *buffer; /* LOAD_LARGE bytes, aligned to pages */
+	void *own;    /* of the workload, between open and close */
 } __attribute__((aligned(128)));
 
 struct load_work {
@@ -69,6 +70,7 @@ struct load_work {
 /* Both end with an entry whose name is NULL. */
 extern const struct load_work load_names_works[];
 extern const struct load_work load_data_works[];
+extern const struct load_work load_tree_works[];
 
 /* A number from 0 to below - 1, quick and repeatable. */
 static inline uint64_t load_random(struct load_thread *thread, uint64_t below)

@@ -97,7 +97,8 @@ void content_store_numbers(struct content_store *store, struct content_numbers *
 int content_make(struct content_store *store, struct database_connection *connection, struct content **out);
 int content_expect(struct content_store *store, struct database_connection *connection,
 		   const struct content_origin *origin, struct content **out);
-/* A content by its number. -ENOENT, -EMFILE, -EIO. */
+/* A content by its number. Not inside a transaction that writes: it may wait for an eviction, which needs one. -ENOENT,
+ * -EMFILE, -EIO. */
 int content_get(struct content_store *store, uint64_t id, struct content **out);
 struct content *content_again(struct content *content); /* counts once more */
 void content_put(struct content *content);
@@ -171,7 +172,8 @@ int content_stamp(struct content *content, struct content_stamp *out);
 bool content_settle(struct content *content, struct database_connection *connection,
 		    const struct content_origin *origin, const struct content_stamp *stamp);
 
-/* Give up the bytes of a content that is not local and not got by anybody else. -EBUSY. */
+/* Give up the bytes of a content that is not local and not got by anybody. -EBUSY, also while the last of it that was
+ * fetched is being put away. */
 int content_evict(struct content_store *store, uint64_t id);
 /* Is a pinned content exempt from eviction? The evictor asks the database: node.pinned of the node that names it. */
 

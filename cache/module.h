@@ -19,6 +19,10 @@ struct cache_module {
 		    size_t error_size);
 };
 
+/* provider.c: what wrap is. */
+int cache_provider_wrap(const struct dw_remote_provider *remote, const struct dw_provider **out, char *error,
+			size_t error_size);
+
 #define CACHE_MODULE_SYMBOL "driveway_cache"
 #define CACHE_MODULE_NAME   "cache"
 

@@ -486,7 +486,8 @@ static int open_source(const struct dw_provider *provider, const struct dw_sourc
 
 /* --- The module ---------------------------------------------------------------------------------------- */
 
-static int wrap(const struct dw_remote_provider *remote, const struct dw_provider **out, char *error, size_t error_size)
+int cache_provider_wrap(const struct dw_remote_provider *remote, const struct dw_provider **out, char *error,
+			size_t error_size)
 {
 	const size_t versioned = offsetof(struct dw_remote_provider, version) + sizeof(remote->version);
 	const size_t whole = offsetof(struct dw_remote_provider, open) + sizeof(remote->open);
@@ -521,8 +522,3 @@ static int wrap(const struct dw_remote_provider *remote, const struct dw_provide
 	*out = &wrapped->provider;
 	return 0;
 }
-
-#pragma GCC visibility push(default)
-extern const struct cache_module driveway_cache;
-const struct cache_module driveway_cache = {.size = sizeof(struct cache_module), .wrap = wrap};
-#pragma GCC visibility pop

@@ -29,17 +29,23 @@
  *    heard          meta.heard when the server last told of the item: a complete listing that began later and did not
  *                   bring it shows that it is gone
  *    hides          1: an item of the server has this place and was left out (absorb.h): when the node goes away from
- * it, the folder has to be listed again xattr     extended attributes (names with their prefix) of nodes gone items
- * that were removed here and not on the server yet content   one row a content file, content/XX/ID: the bytes of one
- * version of one file version        content name of the version whose bytes are fetched into it; NULL: made here from
- * nothing remote         item to fetch from size           of that version; the file itself says how large local
- * content is digest         of that version, or NULL local          1: holds bytes that the server has not got: never
- * evicted whole          1: every byte of it is there boot           1: written since the machine was started and not
- * yet synced to disk: not to be trusted after the next start of the machine, unless local used           when it was
- * last used, in seconds bytes          allocated on disk, as last seen extent    ranges [start, stop) of contents that
- * are there, for those that are not whole upload    an upload session that is under way, of the content as it was at
- * change; the server tells which parts it has done      results of the latest requests, by request id: a request that
- * is given to the service twice is answered from here and not applied again. slot = request % DATABASE_DONE_SLOTS
+ *                   it, the folder has to be listed again
+ * xattr     extended attributes (names with their prefix) of nodes
+ * gone      items that were removed here and not on the server yet
+ * content   one row a content file, content/XX/ID: the bytes of one version of one file
+ *    version        content name of the version whose bytes are fetched into it; NULL: made here from nothing
+ *    remote         item to fetch from
+ *    size           of that version; the file itself says how large local content is
+ *    digest         of that version, or NULL
+ *    local          1: holds bytes that the server has not got: never evicted
+ *    whole          1: every byte of it is there
+ *    boot           of local ones: 1: not synced since they became local; 2: so, and the machine was started anew
+ * since: what it holds may be mixed; 0: synced used           when it was last used, in seconds bytes allocated on
+ * disk, as last seen extent    ranges [start, stop) of contents that are there, for those that are not whole, or not
+ * whole on disk. boot: 0, or not zero: written since the machine was started and not yet synced to disk: not to be
+ * trusted after the next start of the machine upload    an upload session that is under way, of the content as it was
+ * at change; the server tells which parts it has done      results of the latest requests, by request id: a request
+ * that is given to the service twice is answered from here and not applied again. slot = request % DATABASE_DONE_SLOTS
  * conflict  files that were changed here and on the server: node is the copy that was kept beside it
  */
 #ifndef CACHE_SCHEMA_SQL_H
@@ -68,6 +74,7 @@ static const char database_schema[] =
 	"CREATE INDEX node_by_place ON node(remote_parent, remote_name) WHERE dirty & 2;"
 	"CREATE INDEX node_pinned ON node(id) WHERE pinned != 0;"
 	"CREATE INDEX node_orphan ON node(id) WHERE parent IS NULL;"
+	"CREATE INDEX node_by_content ON node(content) WHERE content IS NOT NULL;"
 	"CREATE TABLE xattr(node INTEGER NOT NULL, name BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY(node, name))"
 	"  WITHOUT ROWID;"
 	"CREATE TABLE gone(id INTEGER PRIMARY KEY, remote BLOB NOT NULL UNIQUE, mode INTEGER NOT NULL, remote_parent "
@@ -81,9 +88,9 @@ static const char database_schema[] =
 	"  digest BLOB, local INTEGER NOT NULL, whole INTEGER NOT NULL, boot INTEGER NOT NULL, used INTEGER NOT NULL,"
 	"  bytes INTEGER NOT NULL DEFAULT 0);"
 	"CREATE INDEX content_by_use ON content(used) WHERE local = 0;"
-	"CREATE INDEX content_fresh ON content(id) WHERE boot = 1;"
 	"CREATE TABLE extent(content INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,"
-	"  PRIMARY KEY(content, start)) WITHOUT ROWID;"
+	"  boot INTEGER NOT NULL, PRIMARY KEY(content, start)) WITHOUT ROWID;"
+	"CREATE INDEX extent_fresh ON extent(boot) WHERE boot != 0;"
 	"CREATE TABLE upload(node INTEGER PRIMARY KEY, change INTEGER NOT NULL, handle TEXT NOT NULL,"
 	"  part_bytes INTEGER NOT NULL, expires INTEGER NOT NULL, bytes INTEGER NOT NULL, digest BLOB);"
 	"CREATE TABLE done(slot INTEGER PRIMARY KEY, request INTEGER NOT NULL, node INTEGER NOT NULL,"

@@ -223,12 +223,12 @@ static int detach(struct job *job, bool lazily)
 	return -1;
 }
 
-/* A file system whose process has died answers ENOTCONN to everything. */
+/* A file system whose process has died answers ENOTCONN to everything that the kernel has not cached. */
 static bool is_dead(const char *target)
 {
-	struct stat st;
+	struct statx stx;
 
-	return stat(target, &st) && errno == ENOTCONN;
+	return statx(AT_FDCWD, target, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &stx) && errno == ENOTCONN;
 }
 
 static void mount_by_fusermount(struct job *job)

@@ -107,3 +107,13 @@ int client_call(const char *method, json_t *params, bool start, json_t **result,
 	free(request);
 	return ret;
 }
+
+int client_ask(const char *method, const char *target, json_t **result, struct jsonrpc_error *error)
+{
+	int ret = -ECONNRESET;
+
+	for (int attempt = 0; attempt < 2 && ret == -ECONNRESET; attempt++)
+		ret = client_call(method, target ? json_pack("{s:s}", "target", target) : json_object(), false, result,
+				  error);
+	return ret;
+}

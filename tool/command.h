@@ -3,10 +3,13 @@
  * command.h - the driveway command
  *
  *    main.c        which subcommand
- *    map.c unmap.c list.c status.c   one each
+ *    map.c unmap.c list.c status.c login.c   one each
+ *    contents.c    pin, unpin, evict, sync
+ *    cloud.c       what status prints of a drive of a cloud
  *    help.c        what --help prints
  *    client.c      talking to the service
  *    start.c       starting it when it does not run
+ *    options.c     -o key=value
  *    paths.c       making what people type absolute
  *    users.c       who keeps a drive busy
  *    mounts.c      what the mount table says of a folder
@@ -34,6 +37,8 @@ int command_map(int argc, char **argv);
 int command_unmap(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_status(int argc, char **argv);
+int command_login(int argc, char **argv);
+int command_contents(int argc, char **argv); /* pin, unpin, evict, sync */
 
 /* help.c. command: a subcommand, or NULL for the overview. false: there is no such subcommand. */
 bool help_print(const char *command);
@@ -43,6 +48,12 @@ int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* One line of JSON, indented, on standard output. Steals value. */
 int print_json(json_t *value);
+/*
+ * The options of a subcommand that knows --help and one more, flag, whose first letter is a short option too when
+ * shorts (for getopt) has it. true: go on; optind is the first argument, and *given whether flag was there. false: end
+ * with *status.
+ */
+bool read_options(int argc, char **argv, const char *shorts, const char *flag, bool *given, int *status);
 
 /*
  * client.c. Call method with params (stolen; NULL, which jansson makes of bytes that are no UTF-8, is a mistake) and
@@ -51,12 +62,25 @@ int print_json(json_t *value);
  * said error; others: error->message says what.
  */
 int client_call(const char *method, json_t *params, bool start, json_t **result, struct jsonrpc_error *error);
+/* The same for what changes nothing: asks a second time when the service ends in the middle. target: of one drive or
+ * NULL. */
+int client_ask(const char *method, const char *target, json_t **result, struct jsonrpc_error *error);
 
 /* start.c. Start drivewayd, whose socket will be in folder, and wait until it answers; out: a connected socket.
  * A negative errno with one line in error. */
 int start_service(const char *folder, int *out, char *error, size_t error_size);
 /* Connect to the service in folder: 0 and *out, -ENOENT (none runs, or its socket is stale), or another error. */
 int start_connect(const char *folder, int *out);
+
+/* options.c. Append "key=value,key,..." to options, an array of [key, value]; a comma that belongs to a value is
+ * written
+ * "\,". false: no memory. */
+bool options_add(json_t *options, const char *text);
+
+/* status.c. Bytes as people read them. */
+void write_bytes(char *out, size_t size, json_int_t bytes);
+/* cloud.c. What a drive of a cloud says of itself. */
+void cloud_print(json_t *facts);
 
 /*
  * paths.c. The absolute form of what names a drive's folder, without touching the drive itself, so that it works for

@@ -13,6 +13,10 @@ static const char overview[] = "driveway gives any data a drive.\n"
 			       "  driveway unmap TARGET           take the drive away\n"
 			       "  driveway list                   which drives there are\n"
 			       "  driveway status [TARGET]        how they are\n"
+			       "  driveway login PROVIDER         log in to a cloud, such as box\n"
+			       "  driveway pin|unpin PATH...      keep files of a cloud here, or only when used\n"
+			       "  driveway evict PATH...          give up the copy that is here\n"
+			       "  driveway sync PATH...           wait until they are on the server\n"
 			       "  driveway help [SUBCOMMAND]      more about one of these, as does --help behind it\n"
 			       "  driveway version\n"
 			       "\n"
@@ -50,6 +54,34 @@ static const char status_text[] =
 	"\n"
 	"Prints how service and drives are: processes, transport, requests, size, errors. A drive that could\n"
 	"not be opened again after a restart is tried once more.\n";
+
+static const char login_text[] =
+	"driveway login PROVIDER [--account A] [-o key=value]...\n"
+	"\n"
+	"  PROVIDER        a cloud service, such as box\n"
+	"  --account A     a name of yours for the login, when there are several; map it with -o account=A\n"
+	"  -o key=value    as the provider has them, such as auth=paste where there is no browser\n"
+	"\n"
+	"Opens the service's page in a browser, or prints its address, and stores the login for this user.\n"
+	"Drives that wait for a login go on by themselves.\n";
+
+static const char pin_text[] =
+	"driveway pin PATH...\n"
+	"driveway unpin PATH...\n"
+	"\n"
+	"Keeps files, or folders with all that is and will be in them, on this machine: they are fetched\n"
+	"now, stay when room is made, and can be read without the network. unpin ends that and deletes nothing.\n";
+
+static const char evict_text[] =
+	"driveway evict PATH...\n"
+	"\n"
+	"Gives up the copies of files that are on this machine; they are fetched again when they are used.\n"
+	"What is not on the server yet, is open or is pinned stays.\n";
+
+static const char sync_text[] =
+	"driveway sync PATH...\n"
+	"\n"
+	"Waits until files, or folders with all that is in them, are on the server as they are here.\n";
 
 /* Lines "key=what it is\n", with the columns aligned. */
 static void print_options(const char *lines)
@@ -110,9 +142,8 @@ bool help_print(const char *command)
 	static const struct {
 		const char *name, *text;
 	} texts[] = {
-		{"unmap", unmap_text},
-		{"list", list_text},
-		{"status", status_text},
+		{"unmap", unmap_text}, {"list", list_text}, {"status", status_text}, {"login", login_text},
+		{"pin", pin_text},     {"unpin", pin_text}, {"evict", evict_text},   {"sync", sync_text},
 	};
 
 	if (!command) {

@@ -50,31 +50,16 @@ static void print_table(json_t *drives)
 
 int command_list(int argc, char **argv)
 {
-	static const struct option known[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
 	struct jsonrpc_error error;
 	json_t *result = NULL;
-	bool json = false;
-	int c, ret;
+	bool json;
+	int ret;
 
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-		if (c == 'h')
-			return help_print("list") ? EXIT_SUCCESS : EXIT_MISTAKE;
-		if (c != 'j')
-			return usage("list", "%s is not an option of list", argv[optind - 1]);
-		json = true;
-	}
+	if (!read_options(argc, argv, "h", "json", &json, &ret))
+		return ret;
 	if (argc != optind)
 		return usage("list", "list takes no arguments");
-	for (int attempt = 0; attempt < 2; attempt++) {
-		ret = client_call("list", json_object(), false, &result, &error);
-		if (ret != -ECONNRESET)
-			break;
-	}
+	ret = client_ask("list", NULL, &result, &error);
 	if (ret == -ENOENT) {
 		result = json_pack("{s:[]}", "drives");
 		ret = 0;

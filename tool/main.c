@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tool/command.h"
 
+#include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,6 +46,31 @@ int print_json(json_t *value)
 	return ret || fflush(stdout) ? complain("cannot write the result to standard output") : EXIT_SUCCESS;
 }
 
+bool read_options(int argc, char **argv, const char *shorts, const char *flag, bool *given, int *status)
+{
+	const struct option known[] = {
+		{flag, no_argument, NULL, flag[0]},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int c;
+
+	*given = false;
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, shorts, known, NULL)) != -1) {
+		if (c == flag[0]) {
+			*given = true;
+			continue;
+		}
+		if (c == 'h')
+			*status = help_print(argv[0]) ? EXIT_SUCCESS : EXIT_MISTAKE;
+		else
+			*status = usage(argv[0], "%s is not an option of %s", argv[optind - 1], argv[0]);
+		return false;
+	}
+	return true;
+}
+
 static int command_help(int argc, char **argv)
 {
 	if (argc > 2)
@@ -68,14 +94,16 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*run)(int argc, char **argv);
 	} commands[] = {
-		{"map", command_map},	    {"unmap", command_unmap}, {"list", command_list},
-		{"status", command_status}, {"help", command_help},   {"version", command_version},
-		{"--help", command_help},   {"-h", command_help},     {"--version", command_version},
+		{"map", command_map},	     {"unmap", command_unmap},	     {"list", command_list},
+		{"status", command_status},  {"login", command_login},	     {"pin", command_contents},
+		{"unpin", command_contents}, {"evict", command_contents},    {"sync", command_contents},
+		{"help", command_help},	     {"version", command_version},   {"--help", command_help},
+		{"-h", command_help},	     {"--version", command_version},
 	};
 
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2)
-		return usage(NULL, "say what to do: map, unmap, list or status");
+		return usage(NULL, "say what to do: map, unmap, list, status, login, pin, unpin, evict or sync");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);

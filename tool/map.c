@@ -28,38 +28,6 @@ struct wish {
 	json_t *options; /* [[key, value], ...] */
 };
 
-/* "key=value,key,..." ; a comma that belongs to a value is written "\,". */
-static bool add_options(json_t *options, const char *text)
-{
-	char *copy = strdup(text), *from, *to, *start;
-	bool more = true;
-
-	if (!copy)
-		return false;
-	for (from = to = start = copy; more; from++) {
-		if (from[0] == '\\' && from[1] == ',') {
-			*to++ = *++from;
-		} else if (*from && *from != ',') {
-			*to++ = *from;
-		} else {
-			char *value;
-
-			more = *from == ',';
-			*to = '\0';
-			value = strchr(start, '=');
-			if (value)
-				*value++ = '\0';
-			if (*start && json_array_append_new(options, json_pack("[ss]", start, value ? value : ""))) {
-				free(copy);
-				return false;
-			}
-			to = start = from + 1;
-		}
-	}
-	free(copy);
-	return true;
-}
-
 /* EXIT_SUCCESS, or the exit status after complaining; -1: help was printed. */
 static int read_arguments(struct wish *wish, int argc, char **argv)
 {
@@ -77,7 +45,7 @@ static int read_arguments(struct wish *wish, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "o:h", known, NULL)) != -1) {
 		switch (c) {
 		case 'o':
-			if (!add_options(wish->options, optarg))
+			if (!options_add(wish->options, optarg))
 				return usage("map", "the option %s is not valid UTF-8", optarg);
 			break;
 		case LABEL:

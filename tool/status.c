@@ -27,8 +27,7 @@ static void print_number(json_t *object, const char *member, const char *title)
 	printf("  %-14s%" JSON_INTEGER_FORMAT "\n", title, json_integer_value(json_object_get(object, member)));
 }
 
-/* Bytes as people read them. */
-static void write_bytes(char *out, size_t size, json_int_t bytes)
+void write_bytes(char *out, size_t size, json_int_t bytes)
 {
 	static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"};
 	double value = (double)bytes;
@@ -94,6 +93,8 @@ static void print_drive(json_t *drive)
 	print_number(drive, "replays", "replays");
 	print_number(drive, "errors", "errors");
 	print_text(drive, "cache", "cache");
+	if (json_is_object(json_object_get(drive, "provider_status")))
+		cloud_print(json_object_get(drive, "provider_status"));
 	print_since(drive);
 }
 
@@ -116,25 +117,14 @@ static void print_status(json_t *status)
 
 int command_status(int argc, char **argv)
 {
-	static const struct option known[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
 	struct jsonrpc_error error;
 	char target[PATH_MAX];
 	json_t *result = NULL;
-	bool json = false;
-	int c, ret;
+	bool json;
+	int ret;
 
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-		if (c == 'h')
-			return help_print("status") ? EXIT_SUCCESS : EXIT_MISTAKE;
-		if (c != 'j')
-			return usage("status", "%s is not an option of status", argv[optind - 1]);
-		json = true;
-	}
+	if (!read_options(argc, argv, "h", "json", &json, &ret))
+		return ret;
 	if (argc - optind > 1)
 		return usage("status", "status takes at most one folder");
 	if (optind < argc) {
@@ -142,12 +132,7 @@ int command_status(int argc, char **argv)
 		if (ret)
 			return complain("%s is not mapped: %s", argv[optind], strerror(-ret));
 	}
-	for (int attempt = 0; attempt < 2; attempt++) {
-		ret = client_call("status", optind < argc ? json_pack("{s:s}", "target", target) : json_object(), false,
-				  &result, &error);
-		if (ret != -ECONNRESET)
-			break;
-	}
+	ret = client_ask("status", optind < argc ? target : NULL, &result, &error);
 	if (ret == -ENOENT)
 		return complain("no service runs, so no drive is mapped: driveway map DIR memory: starts it");
 	if (ret)

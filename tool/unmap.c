@@ -2,12 +2,14 @@
 #include "tool/command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,10 +19,14 @@
 static int unmount_dead(const char *target)
 {
 	struct mount_entry mount;
+	struct statx stx;
 	int status = -1;
 	pid_t child;
 
 	if (!mounts_find(target, &mount) || !text_starts_with(mount.type, "fuse.driveway"))
+		return -ENOENT;
+	/* It may be another user's, and alive. */
+	if (statx(AT_FDCWD, target, AT_STATX_FORCE_SYNC, STATX_TYPE, &stx) == 0 || errno != ENOTCONN)
 		return -ENOENT;
 	if (umount2(target, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
 		return 0;
@@ -34,12 +40,13 @@ static int unmount_dead(const char *target)
 	return 0;
 }
 
-static int without_service(const char *text, const char *target)
+/* The service does not know the drive, or there is none. otherwise: what to say when no dead drive is there. */
+static int without_service(const char *text, const char *target, const char *otherwise)
 {
 	int ret = unmount_dead(target);
 
 	if (ret == -ENOENT)
-		return complain("%s is not mapped, and no service runs", text);
+		return complain("%s", otherwise);
 	if (ret)
 		return complain("%s is a dead drive that you may not unmount: ask the user who mapped it", text);
 	return EXIT_SUCCESS;
@@ -57,25 +64,14 @@ static int report_busy(const char *text, const char *target)
 
 int command_unmap(int argc, char **argv)
 {
-	static const struct option known[] = {
-		{"force", no_argument, NULL, 'f'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
 	struct jsonrpc_error error;
 	char target[PATH_MAX];
 	json_t *result = NULL;
-	bool force = false;
-	int c, ret;
+	bool force;
+	int ret;
 
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "fh", known, NULL)) != -1) {
-		if (c == 'h')
-			return help_print("unmap") ? EXIT_SUCCESS : EXIT_MISTAKE;
-		if (c != 'f')
-			return usage("unmap", "%s is not an option of unmap", argv[optind - 1]);
-		force = true;
-	}
+	if (!read_options(argc, argv, "fh", "force", &force, &ret))
+		return ret;
 	if (argc - optind != 1)
 		return usage("unmap", "unmap takes one folder");
 	ret = paths_target(argv[optind], target);
@@ -90,7 +86,9 @@ int command_unmap(int argc, char **argv)
 			return EXIT_SUCCESS;
 	}
 	if (ret == -ENOENT)
-		return without_service(argv[optind], target);
+		snprintf(error.message, sizeof(error.message), "%s is not mapped, and no service runs", argv[optind]);
+	if (ret == -ENOENT || (ret == -EREMOTEIO && error.error == -ENOENT))
+		return without_service(argv[optind], target, error.message);
 	if (ret == -EREMOTEIO && error.error == -EBUSY)
 		return report_busy(argv[optind], target);
 	return ret ? complain("%s", error.message) : EXIT_SUCCESS;

@@ -110,7 +110,7 @@ class Place:
                 self.pids.add(status[key])
         return status
 
-    def map_drive(self, name, source, options=(), transport=None, passthrough=None):
+    def map_drive(self, name, source, options=(), transport=None, passthrough=None, cache=None):
         """Map and check that the drive really has what was asked for; the target folder comes back."""
         target = self.make(name)
         chosen = list(options)
@@ -119,6 +119,8 @@ class Place:
         if passthrough is not None:
             chosen.append(f'passthrough={"yes" if passthrough else "no"}')
         arguments = ['map', target, source]
+        if cache is not None:
+            arguments += ['--cache', cache]
         for option in chosen:
             arguments += ['-o', option]
         self.driveway(*arguments)

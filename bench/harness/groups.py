@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 
+from .cloud import Cloud
 from .report import number
 from .system import Failed, drop_caches, is_root, read_text, run, timed
 
@@ -345,6 +346,14 @@ class Bench:
                     self.cell('start/map', name, 'ms', turn, lambda: until_answer(provider))
         place.close_mounts()
 
+    # --- a cloud ----------------------------------------------------------------------------------
+
+    def cloud(self):
+        if not self.root:
+            self.record.problem('cloud: its namespaces need root')
+            return
+        Cloud(self).measure()
+
 
 ALL = {
     'data': 'file data: local through passthrough against the native folder',
@@ -354,4 +363,5 @@ ALL = {
     'idle': 'the service at rest',
     'nodes': 'memory that a million nodes take',
     'start': 'from driveway map to an answer',
+    'cloud': 'the Box drive against rclone mount, over an emulator 30 ms away',
 }

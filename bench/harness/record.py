@@ -78,6 +78,39 @@ DATA = (('sequential-read-warm', '1 MiB sequential reads, warm', 0.9),
         ('random-read-cached', '4 KiB random reads, page cache', 0.65))
 
 
+CLOUD_LINE = 125.0  # MB/s that the emulator's line carries
+
+
+def cloud_figures(record):
+    """More is better in works of ops/s and MB/s; of those in seconds the peer stands on top."""
+    def of(work, over, under, text, bound):
+        work = f'cloud/{work}'
+        return Figure(f'Box drive: {text}', record.ratios(work, over, work, under), bound, True)
+
+    found = [
+        of('read-warm', 'driveway', 'native', 'sequential read, warm, of native', 0.9),
+        of('read-warm', 'driveway', 'rclone', 'sequential read, warm, to rclone', 5),
+        of('open-read-warm', 'driveway', 'rclone', 'open + read 4 KiB + close, warm, to rclone', 20),
+        of('stat-warm', 'driveway', 'rclone', 'stat, warm, to rclone', 20),
+        of('find-warm', 'rclone', 'driveway', 'find over cached entries to rclone', 10),
+        of('find-warm-attributes', 'rclone', 'driveway', 'find -size over cached entries to rclone', 10),
+        Figure('Box drive: sequential read, cold, of the line',
+               [value / CLOUD_LINE for value in record.get('cloud/read-cold', 'driveway')], 0.9, True),
+        of('read-cold', 'driveway', 'rclone', 'sequential read, cold, to rclone', 1),
+        Figure('Box drive: first byte of a seek to one curl request',
+               record.ratios('cloud/seek-first-byte', 'driveway', 'cloud/seek-first-byte', 'curl'), 1.3, False),
+        of('grep-cold', 'rclone', 'driveway', 'grep -r over small files, cold, to rclone', 5),
+        of('copy-in', 'native', 'driveway', 'cp -r of small files into it, of native', 1),
+        of('copy-arrive', 'rclone', 'driveway', 'until they are on the server, to rclone', 1),
+        Figure('Box drive: memory of a large folder, an entry', record.get('cloud/wide-memory', 'driveway'), 300, False,
+               'bytes'),
+    ]
+    first = [entry / 1000 / whole for entry, whole in zip(record.get('cloud/wide-first-entry', 'driveway'),
+                                                          record.get('cloud/wide-list', 'driveway')) if whole]
+    found.append(Figure('Box drive: first entry of a large folder, of the time of all', first, 0.5, False))
+    return found
+
+
 def figures(record, groups):
     """Every figure that the groups of this run can give."""
     found = []
@@ -133,4 +166,6 @@ def figures(record, groups):
     if 'start' in groups:
         found.append(Figure('driveway map until the drive answers', record.get('start/map', 'memory'), 50, False,
                             'ms'))
+    if 'cloud' in groups:
+        found += cloud_figures(record)
     return found

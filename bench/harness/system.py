@@ -15,8 +15,9 @@ def is_root():
     return os.geteuid() == 0
 
 
-def run(arguments, limit=120, env=None, quiet=False):
-    """Run to the end and return standard output; Failed with the first line of its complaint otherwise."""
+def run(arguments, limit=120, env=None, quiet=False, fine=(0,)):
+    """Run to the end and return standard output; Failed with the first line of its complaint when its status is not
+    one of those that are fine."""
     child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, env=env, text=True, start_new_session=True,
                              stdout=subprocess.DEVNULL if quiet else subprocess.PIPE, stderr=subprocess.PIPE)
     try:
@@ -30,16 +31,16 @@ def run(arguments, limit=120, env=None, quiet=False):
                 child.wait(5)
             except subprocess.TimeoutExpired:
                 pass
-    if child.returncode != 0:
+    if child.returncode not in fine:
         line = (complaint.strip().splitlines() or [f'status {child.returncode}'])[0]
         raise Failed(f'{os.path.basename(arguments[0])}: {line}')
     return out
 
 
-def timed(arguments, limit=600):
+def timed(arguments, limit=1800, fine=(0,)):
     """Seconds that a command takes; what it prints goes nowhere."""
     begin = time.monotonic()
-    run(arguments, limit, quiet=True)
+    run(arguments, limit, quiet=True, fine=fine)
     return time.monotonic() - begin
 
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "channel_internal.h"
+#include "deadline.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -28,30 +29,6 @@ void channel_log(struct channel *channel, int level, const char *format, ...)
 	channel->config.log(channel->config.context, level, line);
 }
 
-static struct timespec deadline_in(int milliseconds)
-{
-	struct timespec at;
-
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_sec += milliseconds / 1000;
-	at.tv_nsec += (long)(milliseconds % 1000) * 1000000;
-	if (at.tv_nsec >= 1000000000) {
-		at.tv_sec++;
-		at.tv_nsec -= 1000000000;
-	}
-	return at;
-}
-
-static int milliseconds_until(const struct timespec *at)
-{
-	struct timespec now;
-	int64_t left;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	left = (int64_t)(at->tv_sec - now.tv_sec) * 1000 + (at->tv_nsec - now.tv_nsec) / 1000000;
-	return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
-}
-
 void channel_set_ready(struct channel *channel, int error)
 {
 	pthread_mutex_lock(&channel->lock);
@@ -59,6 +36,8 @@ void channel_set_ready(struct channel *channel, int error)
 	channel->error = error;
 	pthread_cond_broadcast(&channel->changed);
 	pthread_mutex_unlock(&channel->lock);
+	if (!error)
+		notifier_serve(channel->config.notifier, channel->config.fuse_fd);
 }
 
 void channel_hung_up(struct channel *channel)
@@ -290,9 +269,9 @@ int channel_spawn(struct channel_thread *thread, struct channel *channel, uint32
 	return error ? -EAGAIN : 0;
 }
 
-static int check_region(const struct region *region)
+int channel_check_region(const struct region *region, uint64_t bytes)
 {
-	if (region->magic != REGION_MAGIC || region->version != REGION_VERSION)
+	if (region->magic != REGION_MAGIC || region->version != REGION_VERSION || region->size > bytes)
 		return -EPROTO;
 	if (region->plain_count == 0 || region->plain_count > REGION_PLAIN_SLOTS ||
 	    region->queue_count > REGION_QUEUES_MAX || region->depth > REGION_DEPTH_MAX ||
@@ -307,7 +286,6 @@ static void channel_free(struct channel *channel)
 		workers_destroy(channel->workers);
 	if (channel->waiters)
 		workers_destroy(channel->waiters);
-	notifier_destroy(channel->notifier);
 	for (uint32_t i = 0; i < channel->ring_count; i++)
 		close(channel->ring_events[i]);
 	free(channel->ring_events);
@@ -334,7 +312,7 @@ int channel_start(struct channel **out, const struct channel_config *config)
 	struct region *region = config->region;
 	pthread_condattr_t attributes;
 	struct channel *channel;
-	int error = check_region(region);
+	int error = channel_check_region(region, region->size);
 
 	if (error)
 		return error;
@@ -371,9 +349,6 @@ int channel_start(struct channel **out, const struct channel_config *config)
 	if (error)
 		goto fail;
 	error = workers_create(&channel->waiters, "waiter", WAITERS_MAX);
-	if (error)
-		goto fail;
-	error = notifier_create(&channel->notifier, config->fuse_fd);
 	if (error)
 		goto fail;
 	sigemptyset(&action.sa_mask);
@@ -439,7 +414,7 @@ int channel_stop(struct channel *channel, int milliseconds)
 	struct timespec until = deadline_in(milliseconds);
 
 	/* First, while requests are still answered: a message may wait for one. */
-	(void)notifier_drain(channel->notifier, milliseconds / 2);
+	(void)notifier_drain(channel->config.notifier, milliseconds / 2);
 	pthread_mutex_lock(&channel->lock);
 	atomic_store(&channel->stopping, true);
 	pthread_cond_broadcast(&channel->changed);
@@ -451,7 +426,7 @@ int channel_stop(struct channel *channel, int milliseconds)
 	for (uint32_t i = 0; channel->ring && i < channel->region->queue_count; i++)
 		if (!end_thread(channel, &channel->ring[i], &until))
 			return -ETIMEDOUT;
-	if (!workers_idle(channel, &until) || notifier_drain(channel->notifier, milliseconds_until(&until)) != 0)
+	if (!workers_idle(channel, &until) || notifier_stop(channel->config.notifier, milliseconds_until(&until)) != 0)
 		return -ETIMEDOUT;
 	channel_free(channel);
 	return 0;

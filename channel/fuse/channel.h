@@ -32,14 +32,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "notifier.h"
 #include "region.h"
 
 struct channel;
 
 struct channel_config {
-	int fuse_fd;		  /* the mount's /dev/fuse; stays the caller's and open for the channel's life */
-	struct region *region;	  /* mapped shared and writable; stays the caller's */
-	struct dw_filesystem *fs; /* stays the caller's; used until channel_stop has returned */
+	int fuse_fd;		   /* the mount's /dev/fuse; stays the caller's and open for the channel's life */
+	struct region *region;	   /* mapped shared and writable; stays the caller's */
+	struct notifier *notifier; /* of region; stays the caller's. Sends while the channel is ready */
+	struct dw_filesystem *fs;  /* stays the caller's; used until channel_stop has returned */
 	bool read_only;
 	bool default_permissions; /* the mount has it: the kernel checks modes; ACLs and id mapping are possible */
 	bool want_ring;		  /* use io_uring where the kernel has it */
@@ -73,6 +75,8 @@ struct channel_status {
 	uint32_t in_flight;
 };
 
+/* Is a region, of which so many bytes are mapped, one that this code understands? 0 or -EPROTO. */
+int channel_check_region(const struct region *region, uint64_t bytes);
 /*
  * Take up what an earlier service left in the region, then serve. Returns when the threads run; a fresh drive
  * answers once INIT has come (channel_wait). -ENOMEM, -EAGAIN (no threads), -EPROTO (region of another version).
@@ -91,10 +95,6 @@ void channel_status(struct channel *channel, struct channel_status *out);
 void channel_set_trace(struct channel *channel, bool trace);
 
 /* The parts of dw_host that are the channel's; same errors. Safe from any thread while the channel lives. */
-int channel_invalidate_node(struct channel *channel, uint64_t node, uint64_t offset, uint64_t length);
-int channel_invalidate_entry(struct channel *channel, uint64_t parent, const char *name, bool expire_only);
-int channel_entry_deleted(struct channel *channel, uint64_t parent, uint64_t child, const char *name);
-int channel_poll_wake(struct channel *channel, uint64_t wake);
 int channel_backing_open(struct channel *channel, int fd, uint32_t *id);
 int channel_backing_close(struct channel *channel, uint32_t id);
 

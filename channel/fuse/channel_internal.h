@@ -8,7 +8,7 @@
  *    plain 1..    read requests from /dev/fuse
  *    ring q       one a queue, on the queue's CPU: takes completions
  *    workers      run what may block; waiters run what blocks for as long as another program likes (locks)
- *    notifier     see notify.c; started when first needed
+ *    notifier     see notifier.h; started when first needed
  *
  * Who owns a slot: from delivery to answer the thread that handles the request, and no lock is needed. It changes hands
  * by workers_submit. A plain slot without a request is in free_plain; a ring slot's state says whose it is.
@@ -27,6 +27,7 @@
 #include <stdatomic.h>
 
 #include "channel.h"
+#include "notifier.h"
 #include "request.h"
 #include "support/workers.h"
 
@@ -59,7 +60,6 @@ struct channel {
 	_Atomic uint64_t *active; /* one a slot: unique of the request that is being handled, for INTERRUPT; 0: none */
 	struct workers *workers;
 	struct workers *waiters;
-	struct notifier *notifier;
 	bool nowait; /* the file system has DW_FS_NOWAIT */
 
 	_Atomic uint64_t free_plain; /* bit i: plain slot i holds nothing and nobody reads into it */
@@ -123,13 +123,5 @@ int ring_start(struct channel *channel);
  */
 void ring_post(struct channel *channel, uint32_t index, bool *wake);
 void ring_wake(struct channel *channel, uint32_t queue);
-
-/* --- notify.c --- */
-
-int notifier_create(struct notifier **out, int fuse_fd);
-/* Wait up to milliseconds for what is queued to be sent. -ETIMEDOUT. */
-int notifier_drain(struct notifier *notifier, int milliseconds);
-/* No call may be under way. Waits for the message that is being sent. */
-void notifier_destroy(struct notifier *notifier);
 
 #endif

@@ -1,31 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "request.h"
 
-#define GROUPS_MAX 1024 /* of one user that are looked at */
-
-int call_mode_of_new(const struct call *call, uint32_t *mode)
-{
-	struct scratch scratch;
-	size_t size = 0;
-	int error = -ENODATA;
-
-	if (!(call->drive->flags & FUSE_DONT_MASK))
-		return 0;
-	if (CALL_OPS(call)->getxattr)
-		error = CALL_OPS(call)->getxattr(CALL_FS(call), call_scratch(call, &scratch), call->message.node,
-						 "system.posix_acl_default", NULL, &size);
-	if (error == -EAGAIN)
-		return error;
-	if (error || size == 0)
-		*mode &= ~(call->req.umask & 0777u);
-	return 0;
-}
-
-static int get_attr(struct call *call, uint32_t flags, uint64_t handle, struct dw_attr *attr, uint64_t *timeout)
+int call_attr(struct call *call, uint32_t flags, uint64_t handle, struct dw_attr *attr, uint64_t *timeout)
 {
 	*timeout = DW_TIMEOUT_DEFAULT;
 	memset(attr, 0, sizeof(*attr));
@@ -40,7 +19,7 @@ int dispatch_getattr(struct call *call)
 	const struct fuse_getattr_in *in = &call->message.in.getattr;
 	struct dw_attr attr;
 	uint64_t timeout;
-	int error = get_attr(call, in->getattr_flags, in->fh, &attr, &timeout);
+	int error = call_attr(call, in->getattr_flags, in->fh, &attr, &timeout);
 
 	if (error)
 		return error;
@@ -53,56 +32,11 @@ int dispatch_statx(struct call *call)
 	const struct fuse_statx_in *in = &call->message.in.statx;
 	struct dw_attr attr;
 	uint64_t timeout;
-	int error = get_attr(call, in->getattr_flags, in->fh, &attr, &timeout);
+	int error = call_attr(call, in->getattr_flags, in->fh, &attr, &timeout);
 
 	if (error)
 		return error;
 	reply_statx(call, reply_make(call, sizeof(struct fuse_statx_out)), call->message.node, &attr, timeout);
-	return 0;
-}
-
-/* The caller is the user who mapped the drive, whom the service is too: its groups are the caller's. */
-static bool in_group(const struct call *call, uint32_t group)
-{
-	gid_t groups[GROUPS_MAX];
-	int count;
-
-	if (call->req.gid == group)
-		return true;
-	count = getgroups(GROUPS_MAX, groups);
-	for (int i = 0; i < count; i++)
-		if (groups[i] == group)
-			return true;
-	return false;
-}
-
-/*
- * access(2) on a drive whose permissions the kernel does not check (no default_permissions): what the mode says, as
- * path_resolution(7) has it. ACLs are left to the operation itself.
- */
-int dispatch_access(struct call *call)
-{
-	uint32_t mask = call->message.in.access.mask & 07;
-	struct dw_attr attr;
-	uint64_t timeout;
-	uint32_t granted;
-	int error = get_attr(call, 0, 0, &attr, &timeout);
-
-	if (error)
-		return error;
-	if ((mask & 02) && call->drive->read_only)
-		return -EROFS;
-	if (call->req.uid == 0)
-		granted = 06 | ((attr.mode & 0111) || (attr.mode & DW_MODE_TYPE) == DW_MODE_FOLDER ? 01u : 0u);
-	else if (call->req.uid == attr.uid)
-		granted = attr.mode >> 6 & 07;
-	else if (in_group(call, attr.gid))
-		granted = attr.mode >> 3 & 07;
-	else
-		granted = attr.mode & 07;
-	if (mask & ~granted)
-		return -EACCES;
-	reply_empty(call);
 	return 0;
 }
 

@@ -65,18 +65,15 @@ int dispatch_mknod(struct call *call)
 {
 	const struct fuse_mknod_in *in = &call->message.in.mknod;
 	struct dw_entry entry = call_entry();
-	uint32_t mode = in->mode, major, minor;
+	uint32_t major, minor;
 	int error = call_may_change(call, CALL_OPS(call)->mknod);
 
 	if (error)
 		return error;
 	call->req.umask = in->umask;
-	error = call_mode_of_new(call, &mode);
-	if (error)
-		return error;
 	reply_device_unpack(in->rdev, &major, &minor);
-	error = CALL_OPS(call)->mknod(CALL_FS(call), &call->req, call->message.node, call->message.name, mode, major,
-				      minor, &entry);
+	error = CALL_OPS(call)->mknod(CALL_FS(call), &call->req, call->message.node, call->message.name, in->mode,
+				      major, minor, &entry);
 	return entry_made(call, error, &entry);
 }
 
@@ -89,9 +86,6 @@ int dispatch_mkdir(struct call *call)
 	if (error)
 		return error;
 	call->req.umask = call->message.in.mkdir.umask;
-	error = call_mode_of_new(call, &mode);
-	if (error)
-		return error;
 	error = CALL_OPS(call)->mkdir(CALL_FS(call), &call->req, call->message.node, call->message.name, mode, &entry);
 	return entry_made(call, error, &entry);
 }

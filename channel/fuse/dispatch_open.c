@@ -11,19 +11,15 @@ static int make_and_open(struct call *call, bool named)
 	uint32_t flags = in->flags & ~(DW_O_CREAT | DW_O_EXCL);
 	struct dw_entry entry = call_entry();
 	struct dw_open open = {0};
-	uint32_t mode = in->mode;
 	struct fuse_entry_out *out;
 	int error;
 
 	call->req.umask = in->umask;
-	error = call_mode_of_new(call, &mode);
-	if (error)
-		return error;
 	if (named)
-		error = CALL_OPS(call)->create(CALL_FS(call), &call->req, call->message.node, call->message.name, mode,
-					       flags, &entry, &open);
+		error = CALL_OPS(call)->create(CALL_FS(call), &call->req, call->message.node, call->message.name,
+					       in->mode, flags, &entry, &open);
 	else
-		error = CALL_OPS(call)->tmpfile(CALL_FS(call), &call->req, call->message.node, mode, flags, &entry,
+		error = CALL_OPS(call)->tmpfile(CALL_FS(call), &call->req, call->message.node, in->mode, flags, &entry,
 						&open);
 	if (error)
 		return call_answer(error);

@@ -52,9 +52,13 @@ static uint64_t wanted_flags(struct channel *channel, uint64_t offered)
 		flags |= FUSE_POSIX_LOCKS;
 	if (ops->flock)
 		flags |= FUSE_FLOCK_LOCKS;
+	/* Whether the umask counts depends on the folder's default ACL, which the file system knows. */
+	if (fs_flags & DW_FS_ACL)
+		flags |= FUSE_DONT_MASK;
 	if (config->default_permissions) {
+		/* Without the option it would make the kernel check permissions all the same. */
 		if (fs_flags & DW_FS_ACL)
-			flags |= FUSE_POSIX_ACL | FUSE_DONT_MASK;
+			flags |= FUSE_POSIX_ACL;
 		/* With it, requests name their user only where something is made. */
 		if (!(fs_flags & DW_FS_CHECKS_ACCESS))
 			flags |= FUSE_ALLOW_IDMAP;

@@ -75,7 +75,7 @@
 #include "protocol.h"
 
 #define REGION_MAGIC	   0x4e474552u /* "REGN" */
-#define REGION_VERSION	   1u	       /* of this layout: a service refuses another one */
+#define REGION_VERSION	   2u	       /* of this layout: a service refuses another one */
 #define REGION_PAGE	   4096u       /* alignment of what the kernel maps; no ring where pages are larger */
 #define REGION_QUEUES_MAX  250u	       /* CPUs; as many as descriptors fit into one message */
 #define REGION_DEPTH_MAX   64u	       /* ring slots a queue: bits of done */
@@ -83,6 +83,7 @@
 #define REGION_PAYLOAD	   (1u << 20)		    /* largest read or write */
 #define REGION_BUFFER	   (REGION_PAYLOAD + 4096u) /* of one slot: payload and, for plain, its headers */
 #define REGION_REPLY_MAX   512u
+#define REGION_NOTICES	   (16u << 20) /* messages to the kernel that wait to be sent; address space */
 
 enum slot_state {
 	SLOT_IDLE = 0,
@@ -146,6 +147,12 @@ struct region {
 	uint32_t ring_failed;	  /* the kernel refused the ring after all: plain for good */
 	_Atomic uint64_t replays; /* requests taken up by a later service, for status */
 	_Atomic uint64_t requests;
+	/*
+	 * What lies between the two offsets in region_notices waits to be sent to the kernel (notifier.h); nothing
+	 * when start is not below end. Written by the service only.
+	 */
+	_Atomic uint64_t notices_start;
+	_Atomic uint64_t notices_end;
 	struct region_queue queues[REGION_QUEUES_MAX];
 };
 
@@ -172,10 +179,15 @@ static inline uint64_t region_buffers_offset(uint32_t queue_count, uint32_t dept
 	return region_completions_offset(queue_count, depth, plain_count) + (uint64_t)queue_count * REGION_PAGE;
 }
 
-static inline uint64_t region_size(uint32_t queue_count, uint32_t depth, uint32_t plain_count)
+static inline uint64_t region_notices_offset(uint32_t queue_count, uint32_t depth, uint32_t plain_count)
 {
 	return region_buffers_offset(queue_count, depth, plain_count) +
 	       region_slot_total(queue_count, depth, plain_count) * (uint64_t)REGION_BUFFER;
+}
+
+static inline uint64_t region_size(uint32_t queue_count, uint32_t depth, uint32_t plain_count)
+{
+	return region_notices_offset(queue_count, depth, plain_count) + REGION_NOTICES;
 }
 
 /* Slot number index: plain slots first (0 to plain_count - 1), then queue by queue. */
@@ -193,6 +205,11 @@ static inline void *region_buffer(struct region *region, uint64_t index)
 {
 	return (char *)region + region_buffers_offset(region->queue_count, region->depth, region->plain_count) +
 	       index * (uint64_t)REGION_BUFFER;
+}
+
+static inline char *region_notices(struct region *region)
+{
+	return (char *)region + region_notices_offset(region->queue_count, region->depth, region->plain_count);
 }
 
 /* The page that holds queue's completion queue. */

@@ -85,11 +85,8 @@ static inline struct dw_entry call_entry(void)
 	return (struct dw_entry){.entry_timeout = DW_TIMEOUT_DEFAULT, .attr_timeout = DW_TIMEOUT_DEFAULT};
 }
 
-/*
- * The mode for a new node in the message's folder. With POSIX ACLs the kernel leaves the umask to us: it counts only
- * where the folder has no default ACL. 0 or -EAGAIN.
- */
-int call_mode_of_new(const struct call *call, uint32_t *mode);
+/* Attributes of the message's node. flags: FUSE_GETATTR_FH when handle is one. dispatch_attr.c. */
+int call_attr(struct call *call, uint32_t flags, uint64_t handle, struct dw_attr *attr, uint64_t *timeout);
 
 /* A request like call's with empty notes, for calls that may be repeated. */
 const struct dw_request *call_scratch(const struct call *call, struct scratch *scratch);

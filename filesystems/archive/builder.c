@@ -40,6 +40,7 @@ struct builder {
 	struct table entries;
 	struct table extents;
 	struct table sequence;
+	struct table attributes;
 	struct table names;
 	struct table links;
 	struct table texts; /* paths of the links */
@@ -48,6 +49,7 @@ struct builder {
 	struct index_node implied;
 	uint64_t sequence_size;
 	uint32_t left_out;
+	uint32_t last_attributes; /* those that were added last, most often also those of the next member */
 };
 
 static int table_add(struct table *table, const void *items, size_t count, size_t *first)
@@ -91,6 +93,7 @@ int builder_create(struct builder **out, const struct index_node *implied)
 	builder->entries.item_size = sizeof(struct build_entry);
 	builder->extents.item_size = sizeof(struct index_extent);
 	builder->sequence.item_size = sizeof(struct index_member);
+	builder->attributes.item_size = sizeof(struct index_attribute);
 	builder->names.item_size = 1;
 	builder->links.item_size = sizeof(struct build_link);
 	builder->texts.item_size = 1;
@@ -100,6 +103,8 @@ int builder_create(struct builder **out, const struct index_node *implied)
 	error = builder->slots ? table_add(&builder->nodes, implied, 1, NULL) : -ENOMEM;
 	if (!error)
 		error = table_add(&builder->names, "", 1, NULL);
+	if (!error)
+		error = table_add(&builder->attributes, &(struct index_attribute){0}, 1, NULL);
 	if (error) {
 		builder_destroy(builder);
 		return error;
@@ -116,6 +121,7 @@ void builder_destroy(struct builder *builder)
 	free(builder->entries.items);
 	free(builder->extents.items);
 	free(builder->sequence.items);
+	free(builder->attributes.items);
 	free(builder->names.items);
 	free(builder->links.items);
 	free(builder->texts.items);
@@ -510,6 +516,57 @@ int builder_extents(struct builder *builder, const struct index_extent *extents,
 	return error;
 }
 
+static struct index_attribute *builder_attribute(struct builder *builder, uint32_t number)
+{
+	return (struct index_attribute *)(void *)builder->attributes.items + number;
+}
+
+static bool builder_same_attributes(struct builder *builder, const struct builder_attribute *list, uint32_t count)
+{
+	const struct index_attribute *last = builder_attribute(builder, builder->last_attributes);
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (!last[i].name || last[i].size != list[i].size ||
+		    strcmp(builder->names.items + last[i].name, list[i].name) != 0 ||
+		    memcmp(builder->names.items + last[i].value, list[i].value, list[i].size) != 0)
+			return false;
+	}
+	return !last[count].name;
+}
+
+int builder_attributes(struct builder *builder, const struct builder_attribute *list, uint32_t count,
+		       struct index_node *node)
+{
+	size_t first = builder->attributes.count;
+	int error = 0;
+
+	node->attributes = 0;
+	if (!count)
+		return 0;
+	if (builder_same_attributes(builder, list, count)) {
+		node->attributes = builder->last_attributes;
+		return 0;
+	}
+	for (uint32_t i = 0; i <= count && !error; i++) {
+		struct index_attribute attribute = {0};
+		size_t name, value;
+
+		if (i < count) {
+			error = table_add(&builder->names, list[i].name, strlen(list[i].name) + 1, &name);
+			if (!error)
+				error = table_add(&builder->names, list[i].value, list[i].size, &value);
+			if (!error)
+				error = table_add(&builder->names, "", 1, NULL); /* names end with a NUL */
+			if (error)
+				return error;
+			attribute = (struct index_attribute){(uint32_t)name, (uint32_t)value, list[i].size};
+		}
+		error = table_add(&builder->attributes, &attribute, 1, NULL);
+	}
+	node->attributes = builder->last_attributes = (uint32_t)first;
+	return error;
+}
+
 int builder_sequence(struct builder *builder, uint32_t ordinal, struct index_node *node)
 {
 	struct index_member member = {.place = builder->sequence_size, .size = node->size, .ordinal = ordinal};
@@ -593,6 +650,7 @@ int builder_finish(struct builder *builder, const struct index_head *given, stru
 	sized.entry_count = (uint32_t)builder->entries.count;
 	sized.extent_count = (uint32_t)builder->extents.count;
 	sized.sequence_count = (uint32_t)builder->sequence.count;
+	sized.attribute_count = (uint32_t)builder->attributes.count;
 	sized.names_size = (uint32_t)builder->names.count;
 	sized.left_out = builder->left_out;
 	sized.encrypted = 0;
@@ -608,6 +666,7 @@ int builder_finish(struct builder *builder, const struct index_head *given, stru
 	at = (char *)(entries + sized.entry_count);
 	at = copy_table(at, &builder->extents);
 	at = copy_table(at, &builder->sequence);
+	at = copy_table(at, &builder->attributes);
 	copy_table(at, &builder->names);
 	builder_sort(builder, nodes, entries, at);
 	for (uint32_t i = 0; i < sized.node_count; i++) {

@@ -16,6 +16,8 @@
  *   - a member below something that is no folder (a file, a symbolic link, which is never followed) puts a folder
  *     in its place; a member that is no folder, at the path of a folder that has members, is left out
  *   - a hard link may come before its target; one whose target is missing, is itself, or is a folder is left out
+ *   - attributes go with the member that has them: a later member with the same path replaces them, a hard link has
+ *     those of its target
  *   - paths longer than 32 KiB or deeper than 512 folders are left out
  *
  * Threads: one at a time.
@@ -44,6 +46,15 @@ int builder_add(struct builder *builder, const char *path, const struct index_no
 int builder_link(struct builder *builder, const char *path, const char *target, const struct index_node *content);
 /* Add count extents; *first is the number of the first one. */
 int builder_extents(struct builder *builder, const struct index_extent *extents, uint32_t count, uint64_t *first);
+struct builder_attribute {
+	const char *name;
+	const void *value;
+	uint32_t size;
+};
+
+/* Add the attributes of one node; sets node's attributes, to 0 when count is 0. */
+int builder_attributes(struct builder *builder, const struct builder_attribute *list, uint32_t count,
+		       struct index_node *node);
 /* Add a member to the sequence: sets content, place and first of node. */
 int builder_sequence(struct builder *builder, uint32_t ordinal, struct index_node *node);
 

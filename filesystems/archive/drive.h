@@ -2,12 +2,13 @@
 /*
  * drive.h - an archive as a read-only file system
  *
- *      operations.c   lookup, getattr, readdir, readlink, statfs: from the index, at memory speed
+ *      operations.c   lookup, getattr, readdir, readlink, statfs, xattrs: from the index, at memory speed
  *           |         read, lseek: by what the index says of the node's content
  *        index.h                       |
  *           |             +------------+-------------+------------------+
  *        scan.h        direct,      deflate       zip member        sequence
- *      (libarchive)    extents      (zlib)       (libarchive)      (libarchive)
+ *      (libarchive)    extents,     (zlib)       (libarchive)      (libarchive)
+ *           |         zisofs          |             |                  |
  *           |             |            |             |                  |
  *           +-------------+------------+-------------+------------------+
  *                                      |
@@ -36,6 +37,7 @@
 
 struct archive_drive {
 	struct dw_filesystem fs;
+	struct dw_filesystem_ops ops; /* archive_ops, without those that this archive has no use for */
 	struct dw_host *host;
 	int fd;
 	struct index_identity identity;

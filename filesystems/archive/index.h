@@ -3,10 +3,10 @@
  * index.h - what an archive holds, as a tree that fits into few bytes
  *
  * An index is made once by reading all headers of an archive (scan.h through builder.h), is kept in a file
- * (store.h), and never changes while it is open. It is one block of memory with six tables in it, the same
+ * (store.h), and never changes while it is open. It is one block of memory with seven tables in it, the same
  * in memory and in the file, so loading is one read:
  *
- *    | head | nodes | entries | extents | sequence | names |
+ *    | head | nodes | entries | extents | sequence | attributes | names |
  *
  *    node      a file, folder, link: attributes, and where its content is
  *    entry     a name in a folder: (offset of the name, node). The entries of one folder stand together,
@@ -14,7 +14,9 @@
  *              folder in order is a walk. Hard links are several entries with one node.
  *    extent    one piece of a file with holes
  *    sequence  the members that have to be decoded one after another, see CONTENT_SEQUENCE
- *    names     NUL-terminated names and link targets
+ *    attribute an extended attribute. Those of one node stand together and end with one whose name is 0; nodes with
+ *              the same attributes may share them. The first of the table is such an end.
+ *    names     NUL-terminated names and link targets, and the values of attributes
  *
  * Node 0 is the root folder. A node takes 96 bytes and an entry 8, so a million members with names of 20
  * bytes take 125 MB.
@@ -24,6 +26,7 @@
  *   CONTENT_EXTENTS   in extent_count pieces from extents[place] on, each at its own place in the base space
  *   CONTENT_DEFLATE   a raw deflate stream at place in the base space (zip)
  *   CONTENT_ZIP       a zip member that libarchive decodes, whose local header is at place in the base space
+ *   CONTENT_ZISOFS    a zisofs file at place in the base space (zisofs.h)
  *   CONTENT_SEQUENCE  at place in the sequence space, which is all such members decoded one after another
  * The base space is the archive file, or what its compression filters make of it (space.h).
  *
@@ -37,7 +40,7 @@
 #include <stdint.h>
 
 #define INDEX_MAGIC   0x58444e4957524944ull /* "DIRWINDX" read little-endian */
-#define INDEX_VERSION 1u
+#define INDEX_VERSION 2u
 #define INDEX_NONE    UINT32_MAX
 
 enum index_content {
@@ -47,6 +50,7 @@ enum index_content {
 	CONTENT_DEFLATE,
 	CONTENT_ZIP,
 	CONTENT_SEQUENCE,
+	CONTENT_ZISOFS,
 };
 
 #define NODE_ENCRYPTED (1u << 0) /* needs a password */
@@ -57,16 +61,16 @@ struct index_node {
 	uint64_t place;	    /* see above; of a symbolic link: offset of the target in names */
 	int64_t seconds[4]; /* mtime, atime, ctime, btime */
 	uint32_t nanoseconds[4];
-	uint32_t mode;
 	uint32_t uid;
 	uint32_t gid;
 	uint32_t nlink;
 	uint32_t first; /* folder: its first entry; device: major number; else: first member of the sequence table */
 	uint32_t count; /* folder: number of entries; device: minor number; else: number of extents */
 	uint32_t check;
+	uint32_t attributes; /* number of its first attribute; 0: none */
+	uint16_t mode;
 	uint8_t content; /* enum index_content */
 	uint8_t flags;	 /* NODE_* */
-	uint16_t reserved;
 };
 
 _Static_assert(sizeof(struct index_node) == 96, "an index costs what its description says");
@@ -94,6 +98,12 @@ struct index_member {
 	uint32_t reserved;
 };
 
+struct index_attribute {
+	uint32_t name;	/* offset in names, as listxattr shows it; 0: the end of a node's attributes */
+	uint32_t value; /* offset in names; any bytes */
+	uint32_t size;
+};
+
 /* Which state of which file an index describes. */
 struct index_identity {
 	uint64_t device;
@@ -105,6 +115,8 @@ struct index_identity {
 
 #define INDEX_FILTERED (1u << 0) /* the base space is decoded by filters */
 #define INDEX_DAMAGED  (1u << 1) /* the archive ends early or is damaged behind what is indexed */
+#define INDEX_ACLS     (1u << 2) /* some attribute is a POSIX ACL */
+#define INDEX_PASSWORD (1u << 3) /* members that need a password can be read with it */
 
 struct index_head {
 	uint64_t magic;
@@ -119,9 +131,11 @@ struct index_head {
 	uint32_t entry_count;
 	uint32_t extent_count;
 	uint32_t sequence_count;
+	uint32_t attribute_count;
 	uint32_t names_size;
 	uint32_t left_out;  /* members that could not be shown */
 	uint32_t encrypted; /* members that need a password */
+	uint32_t reserved;
 	uint64_t content_size;
 	char format[64];
 	char damage[160]; /* what was wrong, when INDEX_DAMAGED */
@@ -133,6 +147,7 @@ struct index {
 	const struct index_entry *entries;
 	const struct index_extent *extents;
 	const struct index_member *sequence;
+	const struct index_attribute *attributes;
 	const char *names;
 };
 

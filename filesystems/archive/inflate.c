@@ -8,7 +8,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#define INPUT_SIZE (64u << 10)
+#define INPUT_SIZE (16u << 10)
 
 struct inflater {
 	const struct decode_context *decode;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "filesystems/archive/drive.h"
+#include "filesystems/archive/zisofs.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
 /* A deflated file leaves a copy of the decoder every part of this, but not more often than the least distance. */
-#define DEFLATE_PARTS 48u
+#define DEFLATE_PARTS 192u
 #define DEFLATE_STEP  (1u << 20)
 
 static struct archive_drive *drive_of(struct dw_filesystem *fs)
@@ -170,6 +171,57 @@ static int archive_readlink(struct dw_filesystem *fs, const struct dw_request *r
 	return 0;
 }
 
+static int archive_getxattr(struct dw_filesystem *fs, const struct dw_request *req, uint64_t node, const char *name,
+			    void *value, size_t *size)
+{
+	const struct index *index = &drive_of(fs)->index;
+	const struct index_attribute *attribute;
+	uint32_t number;
+	int error = find_node(drive_of(fs), node, &number);
+
+	if (error)
+		return error;
+	attribute = index->attributes + index->nodes[number].attributes;
+	while (attribute->name && strcmp(index->names + attribute->name, name) != 0)
+		attribute++;
+	if (!attribute->name)
+		return -ENODATA;
+	if (*size && *size < attribute->size)
+		return -ERANGE;
+	if (*size)
+		memcpy(value, index->names + attribute->value, attribute->size);
+	*size = attribute->size;
+	return 0;
+}
+
+static int archive_listxattr(struct dw_filesystem *fs, const struct dw_request *req, uint64_t node, char *list,
+			     size_t *size)
+{
+	const struct index *index = &drive_of(fs)->index;
+	const struct index_attribute *attribute;
+	size_t total = 0;
+	uint32_t number;
+	int error = find_node(drive_of(fs), node, &number);
+
+	if (error)
+		return error;
+	attribute = index->attributes + index->nodes[number].attributes;
+	for (; attribute->name; attribute++) {
+		const char *name = index->names + attribute->name;
+		size_t length = strlen(name) + 1;
+
+		if (req->uid != 0 && strncmp(name, "trusted.", 8) == 0)
+			continue;
+		if (*size && length > *size - total)
+			return -ERANGE;
+		if (*size)
+			memcpy(list + total, name, length);
+		total += length;
+	}
+	*size = total;
+	return 0;
+}
+
 static int archive_statfs(struct dw_filesystem *fs, const struct dw_request *req, uint64_t node, struct dw_statfs *out)
 {
 	const struct index_head *head = drive_of(fs)->index.head;
@@ -181,6 +233,12 @@ static int archive_statfs(struct dw_filesystem *fs, const struct dw_request *req
 		.name_max = 255,
 	};
 	return 0;
+}
+
+/* Whether the content cannot be read for want of a password, or of a decoder that takes one. */
+static bool node_is_locked(const struct archive_drive *drive, const struct index_node *node)
+{
+	return (node->flags & NODE_ENCRYPTED) && (!drive->password || !(drive->index.head->flags & INDEX_PASSWORD));
 }
 
 /* -ESTALE once the file was changed in place: its bytes are no longer those that were indexed. */
@@ -248,7 +306,7 @@ int archive_read_content(struct archive_drive *drive, uint32_t number, void *buf
 	size_t got = size;
 	int error = -EIO;
 
-	if ((node->flags & NODE_ENCRYPTED) && !drive->password)
+	if (node_is_locked(drive, node))
 		return -EACCES;
 	switch (node->content) {
 	case CONTENT_DIRECT:
@@ -266,6 +324,11 @@ int archive_read_content(struct archive_drive *drive, uint32_t number, void *buf
 		error = nowait ? -EAGAIN
 			       : cursors_read(drive->zip_member, number, 0, buffer, size, offset, req->interrupted,
 					      &got);
+		break;
+	case CONTENT_ZISOFS:
+		error = nowait ? -EAGAIN
+			       : zisofs_read(drive->base, node->place, node->size, buffer, size, offset,
+					     req->interrupted);
 		break;
 	case CONTENT_SEQUENCE:
 		error = read_sequence(drive, node, buffer, size, offset, nowait, req->interrupted, &got);
@@ -350,7 +413,7 @@ static int archive_open_file(struct dw_filesystem *fs, const struct dw_request *
 		return error;
 	if ((flags & DW_O_ACCMODE) != DW_O_RDONLY || (flags & DW_O_TRUNC))
 		return -EROFS;
-	if ((drive->index.nodes[number].flags & NODE_ENCRYPTED) && !drive->password)
+	if (node_is_locked(drive, &drive->index.nodes[number]))
 		return -EACCES;
 	*out = (struct dw_open){.flags = DW_OPEN_KEEP_CACHE | DW_OPEN_NO_FLUSH};
 	return 0;
@@ -372,6 +435,8 @@ const struct dw_filesystem_ops archive_ops = {
 	.close = archive_close,
 	.statfs = archive_statfs,
 	.readlink = archive_readlink,
+	.getxattr = archive_getxattr,
+	.listxattr = archive_listxattr,
 	.open = archive_open_file,
 	.opendir = archive_open_folder,
 	.lseek = archive_lseek,

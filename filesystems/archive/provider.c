@@ -2,6 +2,7 @@
 #include "filesystems/archive/drive.h"
 #include "filesystems/archive/scan.h"
 #include "filesystems/archive/store.h"
+#include "filesystems/archive/volumes.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -16,7 +17,7 @@
 
 #define TIMEOUT		   ((uint64_t)86400 * 1000000000) /* nothing in an archive changes */
 #define CACHE_SIZE	   ((uint64_t)4 << 30)
-#define DEFLATE_DECODERS   64u
+#define DEFLATE_DECODERS   256u
 #define ZIP_DECODERS	   6u
 #define KEPT_DESCRIPTOR	   1u
 #define KEPT_NAME	   "archive"
@@ -162,6 +163,16 @@ static int open_file(struct archive_drive *drive, const struct dw_source *source
 	return 0;
 }
 
+static int check_whole(struct archive_drive *drive, const struct dw_source *source, char *error, size_t error_size)
+{
+	const char *refusal = volumes_refusal(drive->file);
+
+	if (!refusal)
+		return 0;
+	snprintf(error, error_size, "%s: %s", source->rest, refusal);
+	return -EOPNOTSUPP;
+}
+
 /* Whether the file is compressed as a whole. */
 static int probe_filters(struct archive_drive *drive, bool *filtered)
 {
@@ -277,6 +288,12 @@ static int check_password(struct archive_drive *drive, const struct dw_source *s
 	req.interrupted = &interrupted;
 	if (!drive->index.head->encrypted)
 		return 0;
+	if (!(drive->index.head->flags & INDEX_PASSWORD)) {
+		archive_log(drive, 1,
+			    "%s: %u files are protected and cannot be read: only the passwords of zip files can",
+			    source->rest, drive->index.head->encrypted);
+		return 0;
+	}
 	if (!drive->password) {
 		archive_log(drive, 1, "%s: %u files are protected; to read them, map with -o password=WORD",
 			    source->rest, drive->index.head->encrypted);
@@ -294,6 +311,19 @@ static int check_password(struct archive_drive *drive, const struct dw_source *s
 		return -EACCES;
 	}
 	return 0;
+}
+
+/* Without any attributes there is nothing to ask: the kernel learns that from the first answer and asks no more. */
+static void choose_operations(struct archive_drive *drive)
+{
+	drive->ops = archive_ops;
+	if (drive->index.head->attribute_count <= 1) {
+		drive->ops.getxattr = NULL;
+		drive->ops.listxattr = NULL;
+	}
+	if (drive->index.head->flags & INDEX_ACLS)
+		drive->fs.flags |= DW_FS_ACL;
+	drive->fs.ops = &drive->ops;
 }
 
 static void report(struct archive_drive *drive, const struct dw_source *source)
@@ -359,6 +389,8 @@ static int archive_open_source(const struct dw_provider *provider, const struct 
 	if (source->cache && store_load_index(source->cache, source->rest, &drive->identity, &drive->index) == 0)
 		filtered = drive->index.head->flags & INDEX_FILTERED;
 	else
+		result = check_whole(drive, source, error, error_size);
+	if (!result && !drive->index.head)
 		result = probe_filters(drive, &filtered);
 	if (!result)
 		result = open_base(drive, source, filtered, options.cache_size);
@@ -371,6 +403,7 @@ static int archive_open_source(const struct dw_provider *provider, const struct 
 	if (result)
 		goto fail;
 	settle_epoch(drive, source);
+	choose_operations(drive);
 	report(drive, source);
 	*out = &drive->fs;
 	return 0;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "filesystems/archive/scan.h"
+#include "filesystems/archive/attributes.h"
 #include "filesystems/archive/builder.h"
 #include "filesystems/archive/reader.h"
+#include "filesystems/archive/window.h"
 #include "filesystems/archive/zip.h"
+#include "filesystems/archive/zisofs.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -24,6 +27,8 @@ struct scan {
 	struct zip_directory *directory;
 	bool directory_tried;
 	uint32_t ordinal; /* of the member at hand */
+	struct accounts accounts;
+	struct window window; /* on the base space */
 	struct index_head head;
 };
 
@@ -57,7 +62,7 @@ static void scan_attributes(struct scan *scan, struct archive_entry *entry, stru
 	int format = archive_format(scan->archive) & ARCHIVE_FORMAT_BASE_MASK;
 
 	memset(node, 0, sizeof(*node));
-	node->mode = archive_entry_mode(entry) & (S_IFMT | 07777);
+	node->mode = (uint16_t)(archive_entry_mode(entry) & (S_IFMT | 07777));
 	switch (node->mode & S_IFMT) {
 	case S_IFREG:
 	case S_IFDIR:
@@ -71,7 +76,7 @@ static void scan_attributes(struct scan *scan, struct archive_entry *entry, stru
 		node->count = (uint32_t)archive_entry_rdevminor(entry);
 		break;
 	default:
-		node->mode = S_IFREG | (node->mode & 07777);
+		node->mode = (uint16_t)(S_IFREG | (node->mode & 07777));
 	}
 	node->uid = (uint32_t)archive_entry_uid(entry);
 	node->gid = (uint32_t)archive_entry_gid(entry);
@@ -127,7 +132,7 @@ static int scan_zip(struct scan *scan, struct archive_entry *entry, struct index
 			return error;
 		scan->directory_tried = true;
 	}
-	if (!zip_locate(scan->directory, scan->source->base, data, hint, &member)) {
+	if (!zip_locate(scan->directory, &scan->window, data, hint, &member)) {
 		if (!archive_entry_size_is_set(entry))
 			node->size = scan_measure(scan);
 		return node->size ? builder_sequence(scan->builder, scan->ordinal, node) : 0;
@@ -155,20 +160,22 @@ static int scan_zip(struct scan *scan, struct archive_entry *entry, struct index
 	return 0;
 }
 
-/* Whether the base space holds, at place, what libarchive returned. Unknown counts as yes where asking means decoding.
- */
+/* Whether what is at place can be looked at without decoding it. */
+static bool scan_can_compare(struct scan *scan, uint64_t place, size_t length)
+{
+	return !scan->source->filtered || place + length <= space_spilled(scan->source->base);
+}
+
+/* Whether the base space holds, at place, what libarchive returned; yes where it cannot be compared. */
 static bool scan_agrees(struct scan *scan, uint64_t place, const void *block, size_t length)
 {
-	struct space *base = scan->source->base;
 	char there[VERIFY_SIZE];
-	size_t got;
 
 	if (length > VERIFY_SIZE)
 		length = VERIFY_SIZE;
-	if (scan->source->filtered && place + length > space_spilled(base))
+	if (!scan_can_compare(scan, place, length))
 		return true;
-	return space_read(base, there, length, place, false, NULL, &got) == 0 && got == length &&
-	       memcmp(there, block, length) == 0;
+	return window_read(&scan->window, there, length, place) && memcmp(there, block, length) == 0;
 }
 
 /* The pieces of a file with holes, one behind the other from place on. Returns the count, or -1 when they make no
@@ -207,12 +214,22 @@ static int scan_stored(struct scan *scan, struct archive_entry *entry, struct in
 	size_t length = 0;
 	uint64_t place;
 	int result, count, error = 0;
+	bool as_it_is;
 
 	if (iso && node->size >= ISO_PART_MAX)
 		return builder_sequence(scan->builder, scan->ordinal, node);
 	result = archive_read_data_block(scan->archive, &block, &length, &offset);
 	place = (uint64_t)archive_filter_bytes(scan->archive, 0);
-	if (archive_entry_sparse_count(entry) > 0 || result == ARCHIVE_EOF) {
+	/* A file of an iso may be compressed by itself, which only the bytes there tell. */
+	if (iso && !scan_can_compare(scan, place, VERIFY_SIZE))
+		return builder_sequence(scan->builder, scan->ordinal, node);
+	as_it_is = length && !offset && scan_agrees(scan, place, block, length);
+	if (iso && !as_it_is && zisofs_is_at(scan->source->base, place, node->size)) {
+		node->content = CONTENT_ZISOFS;
+		node->place = place;
+	} else if (iso && !as_it_is) {
+		error = builder_sequence(scan->builder, scan->ordinal, node);
+	} else if (archive_entry_sparse_count(entry) > 0 || result == ARCHIVE_EOF) {
 		count = scan_extents(entry, place, node->size, &extents);
 		if (count < 0 || (length && (!count || extents[0].offset != (uint64_t)offset)) ||
 		    (length && !scan_agrees(scan, place, block, length))) {
@@ -222,7 +239,7 @@ static int scan_stored(struct scan *scan, struct archive_entry *entry, struct in
 			node->count = (uint32_t)count;
 			error = builder_extents(scan->builder, extents, node->count, &node->place);
 		}
-	} else if (length && (offset || !scan_agrees(scan, place, block, length))) {
+	} else if (length && !as_it_is) {
 		error = builder_sequence(scan->builder, scan->ordinal, node);
 	} else {
 		node->content = CONTENT_DIRECT;
@@ -240,8 +257,10 @@ static int scan_content(struct scan *scan, struct archive_entry *entry, struct i
 		node->size = (uint64_t)archive_entry_size(entry);
 	if (archive_entry_is_data_encrypted(entry))
 		node->flags |= NODE_ENCRYPTED;
-	if (format == ARCHIVE_FORMAT_ZIP)
+	if (format == ARCHIVE_FORMAT_ZIP) {
+		scan->head.flags |= INDEX_PASSWORD;
 		return scan_zip(scan, entry, node);
+	}
 	if (!archive_entry_size_is_set(entry))
 		node->size = scan_measure(scan);
 	if (!node->size)
@@ -271,12 +290,13 @@ static int scan_member(struct scan *scan, struct archive_entry *entry)
 		link = archive_entry_hardlink_utf8(entry);
 	scan_attributes(scan, entry, &node);
 	if (link) {
-		node.mode = S_IFREG | (node.mode & 07777);
+		node.mode = (uint16_t)(S_IFREG | (node.mode & 07777));
 		if (archive_entry_size_is_set(entry) && archive_entry_size(entry) > 0)
 			error = scan_content(scan, entry, &node);
 		return error ? error : builder_link(scan->builder, path, link, node.size ? &node : NULL);
 	}
-	if (S_ISREG(node.mode))
+	error = attributes_add(&scan->accounts, entry, scan->builder, &node, &scan->head.flags);
+	if (!error && S_ISREG(node.mode))
 		error = scan_content(scan, entry, &node);
 	if (S_ISLNK(node.mode)) {
 		target = archive_entry_symlink(entry);
@@ -385,6 +405,7 @@ int scan_archive(const struct scan_source *source, struct index *out, char *erro
 	locale_t before = text ? uselocale(text) : (locale_t)0;
 	int error;
 
+	window_open(&scan.window, source->base);
 	scan.head.identity = source->identity;
 	scan.head.flags = source->filtered ? INDEX_FILTERED : 0;
 	error = builder_create(&scan.builder, &implied);
@@ -400,10 +421,11 @@ int scan_archive(const struct scan_source *source, struct index *out, char *erro
 			  "compressed or not");
 	else if (error == -EIO)
 		copy_line(error_text, error_size, "the file cannot be read or is damaged at its start; get it again");
-	if (!error)
-		error = builder_finish(scan.builder, &scan.head, out);
+	/* What the scan needed goes before the index is laid out, so that both are not in memory at once. */
 	zip_directory_free(scan.directory);
 	reader_close(scan.archive);
+	if (!error)
+		error = builder_finish(scan.builder, &scan.head, out);
 	builder_destroy(scan.builder);
 	if (text) {
 		uselocale(before);

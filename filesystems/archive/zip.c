@@ -181,14 +181,14 @@ static const struct zip_member *zip_before(const struct zip_directory *directory
 	return low ? &directory->members[low - 1] : NULL;
 }
 
-bool zip_locate(const struct zip_directory *directory, struct space *space, uint64_t data, uint64_t hint,
+bool zip_locate(const struct zip_directory *directory, struct window *window, uint64_t data, uint64_t hint,
 		struct zip_member *out)
 {
 	const struct zip_member *known = zip_before(directory, data);
 	unsigned char header[LOCAL_HEADER];
 	uint64_t at = known ? known->header : hint;
 
-	if (at >= data || !read_exactly(space, header, sizeof(header), at) || memcmp(header, "PK\3\4", 4) != 0 ||
+	if (at >= data || !window_read(window, header, sizeof(header), at) || memcmp(header, "PK\3\4", 4) != 0 ||
 	    LOCAL_HEADER + (uint64_t)get16(header + 26) + get16(header + 28) != data - at)
 		return false;
 	if (known) {

@@ -10,6 +10,7 @@
 #define ARCHIVE_ZIP_H
 
 #include "filesystems/archive/space.h"
+#include "filesystems/archive/window.h"
 
 struct zip_member {
 	uint64_t header; /* offset of the local header */
@@ -35,7 +36,7 @@ void zip_directory_free(struct zip_directory *directory);
  * The member whose data begins at data. hint: where its local header may be when the directory (may be
  * NULL) does not have it. Returns false when no local header ends there.
  */
-bool zip_locate(const struct zip_directory *directory, struct space *space, uint64_t data, uint64_t hint,
+bool zip_locate(const struct zip_directory *directory, struct window *window, uint64_t data, uint64_t hint,
 		struct zip_member *out);
 
 #endif

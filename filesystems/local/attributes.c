@@ -148,9 +148,17 @@ int local_setattr(struct dw_filesystem *fs, const struct dw_request *req, uint64
 
 int local_statfs(struct dw_filesystem *fs, const struct dw_request *req, uint64_t node, struct dw_statfs *out)
 {
+	struct local *local = local_of(fs);
 	struct place place;
 	struct statfs st;
-	int err = node_place(local_of(fs), node, DW_NO_HANDLE, &place, NULL);
+
+	/* Who has removed something and asks for free space is told of all of it. */
+	if (dropper_busy(local->dropper)) {
+		if (req->flags & DW_REQUEST_NOWAIT)
+			return -EAGAIN;
+		(void)dropper_wait(local->dropper);
+	}
+	int err = node_place(local, node, DW_NO_HANDLE, &place, NULL);
 
 	if (err != 0)
 		return err;
@@ -177,6 +185,7 @@ int local_syncfs(struct dw_filesystem *fs, const struct dw_request *req)
 
 	if (req->flags & DW_REQUEST_NOWAIT)
 		return -EAGAIN;
+	(void)dropper_wait(local->dropper);
 	int fd = openat(local->root->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;

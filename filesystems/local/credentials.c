@@ -14,8 +14,8 @@
  *
  * The umask belongs to a process unless a thread takes its own (unshare(CLONE_FS)); each thread does so once, and
  * then sets it when a caller's differs from the last one's: usually never. The host applies it just where it has to:
- * not below a folder with a default ACL. Where unshare is forbidden the process keeps its umask and the mode is
- * masked by hand.
+ * not below a folder with a default ACL. Where unshare is forbidden the process keeps its umask, and the mode is masked
+ * by hand (credentials_mode), in every folder.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,6 +59,11 @@ void credentials_take(struct local *local, const struct dw_request *req, struct 
 	}
 }
 
+uint32_t credentials_mode(const struct dw_request *req, uint32_t mode)
+{
+	return thread_umask == UMASK_REFUSED ? mode & ~(req->umask & 0777u) : mode;
+}
+
 void credentials_restore(struct local *local, const struct credentials *saved)
 {
 	if (saved->changed) {
@@ -70,7 +75,7 @@ void credentials_restore(struct local *local, const struct credentials *saved)
 int credentials_give(struct local *local, const struct dw_request *req, int folder, int fd, const char *name,
 		     uint32_t mode)
 {
-	struct statx above;
+	struct statx above, made;
 	gid_t gid = req->gid;
 
 	if (!is_other(local, req))
@@ -80,8 +85,11 @@ int credentials_give(struct local *local, const struct dw_request *req, int fold
 	if (fchownat(fd, name, req->uid, gid, AT_SYMLINK_NOFOLLOW | (name[0] == '\0' ? AT_EMPTY_PATH : 0)) != 0)
 		return -errno;
 	/* A change of owner clears these bits of a file. */
-	if ((mode & (S_ISUID | S_ISGID)) && (mode & S_IFMT) == S_IFREG && name[0] != '\0' &&
-	    fchmodat(fd, name, mode & 07777, 0) != 0)
-		return -errno;
-	return 0;
+	mode &= (mode & S_IFMT) == S_IFREG && name[0] != '\0' ? S_ISUID | S_ISGID : 0;
+	if (mode == 0)
+		return 0;
+	int err = local_statx(fd, name, &made);
+	if (err == 0 && fchmodat(fd, name, (made.stx_mode & 07777) | mode, 0) != 0)
+		err = -errno;
+	return err;
 }

@@ -341,10 +341,13 @@ int local_write(struct dw_filesystem *fs, const struct dw_request *req, uint64_t
 
 		if (put < 0 && errno == EINTR)
 			continue;
-		if (put <= 0)
-			err = put == 0 ? -EIO : -errno;
-		else
+		if (put > 0) {
 			total += (size_t)put;
+			continue;
+		}
+		err = put == 0 ? -EIO : -errno;
+		if (total == 0 && local_room_made(local, req, &err))
+			err = 0;
 	}
 	opened_put(opened);
 	*done = total;
@@ -389,7 +392,7 @@ int local_fallocate(struct dw_filesystem *fs, const struct dw_request *req, uint
 		err = attr_kill_privileges(opened->fd);
 	while (err == 0) {
 		err = fallocate(opened->fd, mode, (off_t)offset, (off_t)length) == 0 ? 0 : -errno;
-		if (err != -EINTR)
+		if (err != -EINTR && !local_room_made(local, req, &err))
 			break;
 		err = 0;
 	}

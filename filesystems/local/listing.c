@@ -8,8 +8,9 @@
  * With attributes an entry costs one statx (wants_attributes says which have them), and is entered and counted as by a
  * lookup. An entry that has vanished since is left out.
  *
- * Exactly once: a listing changes nothing but counts. Those that were given for an answer that never reached the kernel
- * are not taken back: the nodes stay known until the drive is unmapped, which costs their memory and no more.
+ * Exactly once: a listing changes nothing but counts. Each node that is counted for an answer is noted, so an answer
+ * counts no more nodes than there is room for in the notes. A replayed listing first takes back what an earlier process
+ * had counted, since that answer never reached the kernel, and then lists the folder as it is now.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,6 +23,7 @@
 #include "local.h"
 
 #define LISTING_BUFFER (32u << 10)
+#define LISTED_MAX     (2u * (sizeof(((struct dw_notes *)0)->word) / sizeof(uint64_t) - NOTE_LISTED))
 
 struct host_entry { /* linux_dirent64 */
 	uint64_t ino;
@@ -124,46 +126,100 @@ static bool wants_attributes(const struct dw_listing *listing, uint64_t offset, 
 	return offset != 0 || found->type == DT_DIR || found->type == DT_UNKNOWN;
 }
 
-static void plain_entry(const struct host_entry *found, struct dw_entry *entry)
+/* The nodes that were counted for this answer. */
+static arena_ref *listed_of(const struct dw_request *req)
 {
-	*entry = (struct dw_entry){.attr = {.ino = found->ino, .mode = (uint32_t)found->type << 12}};
+	return (arena_ref *)&req->notes->word[NOTE_LISTED];
 }
 
-/* Enter and count what stx says, and add it. false: it did not fit. */
-static bool add_counted(struct local *local, const struct dw_request *req, uint64_t folder, struct dw_listing *listing,
-			const struct host_entry *found, const struct statx *stx, int *err)
+/* An answer that an earlier process was at was never given: take its counts back. */
+static void uncount(struct local *local, const struct dw_request *req)
 {
+	struct table *table = &local->table;
+	uint64_t count = table_done(table, req->notes);
+
+	if (count == 0)
+		return;
+	table_lock(table);
+	table_begin(table);
+	for (uint64_t i = 0; i < count; i++)
+		table_forget(table, table_node_at(table, listed_of(req)[i]), 1);
+	table_commit_done(table, req->notes, 0);
+	table_unlock(table);
+}
+
+/* An answer under way. */
+struct answer {
+	const struct dw_request *req;
+	uint64_t folder;
+	struct dw_listing *listing;
+	uint32_t counted;
+	bool begun; /* something was added */
+};
+
+/* An entry of which only name and type are told, and which is not counted. false: it did not fit. */
+static bool add_plain(struct answer *answer, const struct host_entry *found)
+{
+	struct dw_entry entry = {.attr = {.ino = found->ino, .mode = (uint32_t)found->type << 12}};
+	struct dw_listing *listing = answer->listing;
+
+	return listing->add(listing, found->name, strlen(found->name), (uint64_t)found->next, &entry);
+}
+
+/* Enter and count what stx says, and add it. false: it did not fit, or *err is set. */
+static bool add_counted(struct local *local, struct answer *answer, const struct host_entry *found,
+			const struct statx *stx, int *err)
+{
+	struct dw_listing *listing = answer->listing;
+	struct table *table = &local->table;
 	struct dw_entry entry;
-	size_t length = strlen(found->name);
 	bool fitted = false;
 
-	table_lock(&local->table);
-	table_begin(&local->table);
-	struct node *node = entry_enter(local, folder, found->name, stx, &entry, err);
-	if (node == NULL && *err == -ELOOP) {
-		*err = 0;
-		plain_entry(found, &entry);
-		fitted = listing->add(listing, found->name, length, (uint64_t)found->next, &entry);
-		table_rollback(&local->table);
-	} else if (node == NULL) {
-		table_rollback(&local->table);
-	} else if (listing->add(listing, found->name, length, (uint64_t)found->next, &entry)) {
-		fitted = true;
-		table_commit(&local->table, NULL);
+	table_lock(table);
+	table_begin(table);
+	struct node *node = entry_enter(local, answer->folder, found->name, stx, &entry, err);
+	if (node != NULL)
+		fitted = listing->add(listing, found->name, strlen(found->name), (uint64_t)found->next, &entry);
+	if (fitted) {
+		listed_of(answer->req)[answer->counted++] = table_ref(table, node);
+		table_commit_done(table, answer->req->notes, answer->counted);
 	} else {
-		table_rollback(&local->table);
+		table_rollback(table);
 	}
-	table_unlock(&local->table);
-	return fitted;
+	table_unlock(table);
+	if (*err != -ELOOP)
+		return fitted;
+	*err = 0;
+	return add_plain(answer, found);
+}
+
+/* Add the entry; false when it did not fit, or *err is set. */
+static bool add_found(struct local *local, struct answer *answer, const struct opened *opened,
+		      const struct host_entry *found, bool attributes, int *err)
+{
+	struct statx stx;
+
+	if (!attributes)
+		return add_plain(answer, found);
+	if (answer->counted == LISTED_MAX)
+		return false;
+	int missing = local_statx(opened->fd, found->name, &stx);
+	if (missing == 0)
+		return add_counted(local, answer, found, &stx, err);
+	return missing == -ENOENT || add_plain(answer, found);
 }
 
 int local_readdir(struct dw_filesystem *fs, const struct dw_request *req, uint64_t node, uint64_t handle,
 		  uint64_t offset, struct dw_listing *listing)
 {
 	struct local *local = local_of(fs);
+	struct answer answer = {.req = req, .folder = node, .listing = listing};
 	struct opened *opened;
-	int err = handle_get(local, node, handle, &opened);
+	int err;
 
+	if (req->flags & DW_REQUEST_REPLAYED)
+		uncount(local, req);
+	err = handle_get(local, node, handle, &opened);
 	if (err != 0)
 		return err;
 	pthread_mutex_lock(&opened->lock);
@@ -175,32 +231,18 @@ int local_readdir(struct dw_filesystem *fs, const struct dw_request *req, uint64
 	}
 	while (err == 0) {
 		const struct host_entry *found = next_entry(opened, &err);
-		struct dw_entry entry;
-		struct statx stx;
 
-		if (found == NULL)
+		if (found == NULL ||
+		    !add_found(local, &answer, opened, found, wants_attributes(listing, offset, found), &err))
 			break;
-		bool fitted = true;
-		plain_entry(found, &entry);
-		if (!wants_attributes(listing, offset, found)) {
-			fitted = listing->add(listing, found->name, strlen(found->name), (uint64_t)found->next, &entry);
-		} else {
-			int missing = local_statx(opened->fd, found->name, &stx);
-
-			if (missing == 0)
-				fitted = add_counted(local, req, node, listing, found, &stx, &err);
-			else if (missing != -ENOENT)
-				fitted = listing->add(listing, found->name, strlen(found->name), (uint64_t)found->next,
-						      &entry);
-		}
-		if (err != 0 || !fitted)
-			break;
+		answer.begun = true;
 		opened->position = (uint64_t)found->next;
 		opened->next += found->size;
 	}
 	pthread_mutex_unlock(&opened->lock);
 	opened_put(opened);
-	return err;
+	/* What was added counts: the error comes again when the listing is gone on with. */
+	return answer.begun ? 0 : err;
 }
 
 int local_fsyncdir(struct dw_filesystem *fs, const struct dw_request *req, uint64_t node, uint64_t handle,

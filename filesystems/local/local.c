@@ -19,11 +19,25 @@
 #define FOLDERS_MIN	 16u
 #define FOLDERS_MAX	 4096u
 #define FOLDERS_FRACTION 4u /* of the descriptors that this process may have */
+#define DROPS		 256u
+#define DROPS_FRACTION	 16u
+
+bool local_room_made(struct local *local, const struct dw_request *req, int *err)
+{
+	if ((*err != -ENOSPC && *err != -EDQUOT) || !dropper_busy(local->dropper))
+		return false;
+	if (req->flags & DW_REQUEST_NOWAIT) {
+		*err = -EAGAIN;
+		return false;
+	}
+	return dropper_wait(local->dropper);
+}
 
 static void local_close(struct dw_filesystem *fs)
 {
 	struct local *local = local_of(fs);
 
+	dropper_destroy(local->dropper);
 	folders_close(local);
 	table_lock(&local->table);
 	table_drop_opened(&local->table);
@@ -80,14 +94,14 @@ static bool may_give_files(void)
 	return syscall(SYS_capget, &header, data) == 0 && (data[0].effective & wanted) == wanted;
 }
 
-static uint32_t folder_room(void)
+/* How many descriptors something may take: most, but no more than a part of what this process may have. */
+static uint32_t descriptor_room(uint32_t most, uint32_t part)
 {
 	struct rlimit limit;
-	rlim_t room = FOLDERS_MAX;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / FOLDERS_FRACTION < room)
-		room = limit.rlim_cur / FOLDERS_FRACTION;
-	return room < FOLDERS_MIN ? FOLDERS_MIN : (uint32_t)room;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / part < most)
+		return (uint32_t)(limit.rlim_cur / part);
+	return most;
 }
 
 static int open_root(const char *path, struct opened **out, struct identity *identity, char *error, size_t error_size)
@@ -142,7 +156,10 @@ static int local_start(const struct dw_provider *provider, const struct dw_sourc
 	err = open_root(source->rest, &local->root, &identity, error, error_size);
 	if (err != 0)
 		goto fail;
-	err = folders_open(local, folder_room());
+	uint32_t folders = descriptor_room(FOLDERS_MAX, FOLDERS_FRACTION);
+	err = folders_open(local, folders < FOLDERS_MIN ? FOLDERS_MIN : folders);
+	if (err == 0)
+		err = dropper_create(&local->dropper, descriptor_room(DROPS, DROPS_FRACTION));
 	if (err != 0)
 		goto fail;
 	err = host->keep(host, "nodes", TABLE_REGION, &region, &fresh, NULL);
@@ -164,6 +181,7 @@ static int local_start(const struct dw_provider *provider, const struct dw_sourc
 	*out = &local->fs;
 	return 0;
 fail:
+	dropper_destroy(local->dropper);
 	free(local->slots);
 	opened_put(local->root);
 	free(local);

@@ -12,6 +12,7 @@
  *    xattrs.c       extended attributes
  *    listing.c      opendir, readdir, releasedir, fsyncdir
  *    credentials.c  making files as the one who asks
+ *    dropper.c      files without a name go behind the answer
  *
  * Truth is on the host; the table only says where to look. An operation on a node is one *at() call in
  * its folder by its name, or on a descriptor that is open already. Whatever is found is compared with
@@ -21,7 +22,7 @@
  * Nothing outside the mirrored folder can be reached: every call names one component relative to a
  * folder's descriptor, and symbolic links are never followed. Mounts inside are crossed.
  *
- * Order of locks: opened.lock, then table.lock. The table's is never held over a system call.
+ * Order of locks: opened.lock, then table.lock. The table's is never held over a system call. The dropper's is a leaf.
  */
 #ifndef FILESYSTEMS_LOCAL_LOCAL_H
 #define FILESYSTEMS_LOCAL_LOCAL_H
@@ -33,6 +34,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "dropper.h"
 #include "table.h"
 
 #define LOCAL_STATX  (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
@@ -49,6 +51,7 @@ struct local {
 	struct dw_host *host;
 	struct table table;
 	struct opened *root;
+	struct dropper *dropper;
 	uint32_t uid; /* of this process */
 	uint32_t gid;
 	bool privileged;      /* can make files for others */
@@ -70,6 +73,14 @@ struct place {
 	struct identity identity;
 	char name[NAME_MAX + 1];
 };
+
+/* --- local.c ------------------------------------------------------------------------------------------- */
+
+/*
+ * *err is what the host answered. True when it said that there is no room, and files that were removed have given
+ * theirs back since: try once more. *err becomes -EAGAIN where that may not be waited for.
+ */
+bool local_room_made(struct local *local, const struct dw_request *req, int *err);
 
 /* --- folders.c ----------------------------------------------------------------------------------------- */
 
@@ -142,6 +153,8 @@ struct credentials {
 
 /* From here to credentials_restore this thread makes files as req's caller, with its umask. */
 void credentials_take(struct local *local, const struct dw_request *req, struct credentials *saved);
+/* The mode to ask the host for; after credentials_take. */
+uint32_t credentials_mode(const struct dw_request *req, uint32_t mode);
 void credentials_restore(struct local *local, const struct credentials *saved);
 /* What we made ourselves in folder fd becomes the caller's, as if he had made it. name may be "" for fd itself. */
 int credentials_give(struct local *local, const struct dw_request *req, int folder, int fd, const char *name,

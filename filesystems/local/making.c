@@ -42,18 +42,19 @@ static uint64_t host_now(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static int make_once(int folder, const char *name, const struct making *making)
+static int make_once(const struct dw_request *req, int folder, const char *name, const struct making *making)
 {
+	mode_t mode = (mode_t)credentials_mode(req, making->mode);
 	int result;
 
 	if (making->flags != -1)
-		result = openat(folder, name, making->flags, (mode_t)(making->mode & 07777));
+		result = openat(folder, name, making->flags, mode & 07777);
 	else if (making->target != NULL)
 		result = symlinkat(making->target, folder, name);
 	else if ((making->mode & DW_MODE_TYPE) == DW_MODE_FOLDER)
-		result = mkdirat(folder, name, (mode_t)(making->mode & 07777));
+		result = mkdirat(folder, name, mode & 07777);
 	else
-		result = mknodat(folder, name, (mode_t)making->mode, making->device);
+		result = mknodat(folder, name, mode, making->device);
 	return result < 0 ? -errno : result;
 }
 
@@ -123,10 +124,12 @@ static int make_on_host(struct local *local, const struct dw_request *req, uint6
 		word[NOTE_ACTING] = 1;
 		atomic_signal_fence(memory_order_seq_cst);
 		credentials_take(local, req, &saved);
-		result = make_once(folder, name, making);
+		result = make_once(req, folder, name, making);
+		if (local_room_made(local, req, &result))
+			result = make_once(req, folder, name, making);
 		credentials_restore(local, &saved);
 		if (result == -EACCES && saved.changed) {
-			result = make_once(folder, name, making);
+			result = make_once(req, folder, name, making);
 			give = true;
 		}
 	}
@@ -314,12 +317,12 @@ static int tmpfile_on_host(struct local *local, const struct dw_request *req, in
 	/* The host wants it writable. */
 	how |= (flags & O_ACCMODE) == O_RDONLY ? O_RDWR : (int)(flags & O_ACCMODE);
 	credentials_take(local, req, &saved);
-	int fd = openat(folder, ".", how, (mode_t)(mode & 07777u));
+	int fd = openat(folder, ".", how, (mode_t)(credentials_mode(req, mode) & 07777u));
 	if (fd < 0)
 		err = -errno;
 	credentials_restore(local, &saved);
 	if (err == -EACCES && saved.changed) {
-		fd = openat(folder, ".", how, (mode_t)(mode & 07777u));
+		fd = openat(folder, ".", how, (mode_t)(credentials_mode(req, mode) & 07777u));
 		err = fd < 0 ? -errno : credentials_give(local, req, folder, fd, "", mode);
 	}
 	if (err == 0)

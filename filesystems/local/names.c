@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "local.h"
@@ -215,32 +216,19 @@ int local_lookup(struct dw_filesystem *fs, const struct dw_request *req, uint64_
 void local_forget(struct dw_filesystem *fs, const struct dw_request *req, const struct dw_forget *list, size_t count)
 {
 	struct local *local = local_of(fs);
-	uint64_t *word = req->notes->word;
-	size_t done = 0;
+	size_t done = req->flags & DW_REQUEST_REPLAYED ? (size_t)table_done(&local->table, req->notes) : 0;
 
-	if (req->flags & DW_REQUEST_REPLAYED)
-		done = table_noted(&local->table, req->notes) ? word[NOTE_DONE_WITH] : word[NOTE_DONE_BEFORE];
 	while (done < count) {
-		size_t i = done;
-
 		table_lock(&local->table);
 		table_begin(&local->table);
-		for (; i < count && table_room(&local->table) > FORGET_ROOM; i++) {
-			struct node *node = table_node(&local->table, list[i].node);
+		for (; done < count && table_room(&local->table) > FORGET_ROOM; done++) {
+			struct node *node = table_node(&local->table, list[done].node);
 
 			if (node != NULL)
-				table_forget(&local->table, node, list[i].count);
+				table_forget(&local->table, node, list[done].count);
 		}
-		/* In this order the notes are right at any moment. */
-		word[NOTE_DONE_BEFORE] = done;
-		atomic_signal_fence(memory_order_seq_cst);
-		word[NOTE_NUMBER] = 0;
-		atomic_signal_fence(memory_order_seq_cst);
-		word[NOTE_DONE_WITH] = i;
-		atomic_signal_fence(memory_order_seq_cst);
-		table_commit(&local->table, req->notes);
+		table_commit_done(&local->table, req->notes, done);
 		table_unlock(&local->table);
-		done = i;
 	}
 }
 
@@ -295,6 +283,27 @@ static int note_unknown(const struct dw_request *req, int fd, const char *name)
 	return 0;
 }
 
+static uint64_t clock_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* The host is asked. */
+static int remove_on_host(struct local *local, int folder, const char *name, int flags)
+{
+	if (flags & AT_REMOVEDIR)
+		return unlinkat(folder, name, flags) == 0 ? 0 : -errno;
+	int held = dropper_hold(local->dropper, folder, name);
+	uint64_t began = clock_now();
+	int err = unlinkat(folder, name, flags) == 0 ? 0 : -errno;
+
+	dropper_release(local->dropper, held, clock_now() - began);
+	return err;
+}
+
 static int remove_name(struct local *local, const struct dw_request *req, uint64_t parent, const char *name, int flags)
 {
 	uint64_t *word = req->notes->word;
@@ -334,8 +343,7 @@ static int remove_name(struct local *local, const struct dw_request *req, uint64
 	if (err == 0 && !removed_before(req, folder->fd, name)) {
 		word[NOTE_ACTING] = 1;
 		atomic_signal_fence(memory_order_seq_cst);
-		if (unlinkat(folder->fd, name, flags) != 0)
-			err = -errno;
+		err = remove_on_host(local, folder->fd, name, flags);
 	}
 	if (err == 0)
 		name_gone(local, parent, name, req->notes);

@@ -275,6 +275,26 @@ bool table_noted(struct table *table, const struct dw_notes *notes)
 	return committed;
 }
 
+void table_commit_done(struct table *table, struct dw_notes *notes, uint64_t done)
+{
+	uint64_t *word = notes->word;
+
+	/* The number may be that of the commit before, with which NOTE_DONE_WITH items were done. */
+	word[NOTE_DONE_BEFORE] = arena_committed(table->arena, word[NOTE_NUMBER]) ? word[NOTE_DONE_WITH]
+										  : word[NOTE_DONE_BEFORE];
+	atomic_signal_fence(memory_order_seq_cst);
+	word[NOTE_NUMBER] = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+	word[NOTE_DONE_WITH] = done;
+	atomic_signal_fence(memory_order_seq_cst);
+	table_commit(table, notes);
+}
+
+uint64_t table_done(struct table *table, const struct dw_notes *notes)
+{
+	return notes->word[table_noted(table, notes) ? NOTE_DONE_WITH : NOTE_DONE_BEFORE];
+}
+
 arena_ref table_ref(const struct table *table, const void *object)
 {
 	return (arena_ref)((size_t)((const char *)object - table->arena->base) / ARENA_UNIT);

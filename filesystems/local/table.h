@@ -53,13 +53,14 @@ enum note {
 	NOTE_NODE,	  /* result: node id */
 	NOTE_HANDLE,	  /* result: handle id */
 	NOTE_BACKING,	  /* release: backing id to close */
-	NOTE_DONE_BEFORE, /* forget: items done before the commit, and with it */
+	NOTE_DONE_BEFORE, /* work in several transactions: items done before the commit, and with it */
 	NOTE_DONE_WITH,
 	NOTE_FROM, /* identity of names involved: inode and device of each, 0 for unknown */
 	NOTE_FROM_DEVICE,
 	NOTE_TO,
 	NOTE_TO_DEVICE,
-	NOTE_EXISTED, /* xattr: 1 absent before, 2 there before */
+	NOTE_EXISTED,		 /* xattr: 1 absent before, 2 there before */
+	NOTE_LISTED = NOTE_FROM, /* readdir: the nodes that were counted, two references a word, to the end */
 };
 
 /* What tells one file of the host from every other. */
@@ -159,6 +160,13 @@ void table_put_later(struct table *table, struct opened *opened);
 void table_begin(struct table *table);
 void table_commit(struct table *table, struct dw_notes *notes);
 void table_rollback(struct table *table);
+/*
+ * For a request that takes several transactions: commit this one and note that done items are done with it, in such an
+ * order that table_done tells the right number at any moment.
+ */
+void table_commit_done(struct table *table, struct dw_notes *notes, uint64_t done);
+/* How many items of a request are done. Takes the lock itself. */
+uint64_t table_done(struct table *table, const struct dw_notes *notes);
 /* The transaction that the notes speak of was committed. Takes the lock itself. */
 bool table_noted(struct table *table, const struct dw_notes *notes);
 

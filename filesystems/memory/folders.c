@@ -52,19 +52,34 @@ static int answer_again(struct memory *memory, uint64_t id, struct dw_entry *out
 	return error;
 }
 
+/*
+ * The beginning of what makes or finds a node by name: true when *error is the answer already, because of the name or
+ * because an earlier process gave it.
+ */
+static bool answered(struct memory *memory, const struct dw_request *req, const char *name, size_t *length,
+		     struct dw_entry *out, int *error)
+{
+	uint64_t id;
+
+	*error = name_check(name, length);
+	if (*error)
+		return true;
+	if (!memory_replayed(memory, req, &id))
+		return false;
+	*error = answer_again(memory, id, out);
+	return true;
+}
+
 int memory_lookup(struct dw_filesystem *fs, const struct dw_request *req, uint64_t parent, const char *name,
 		  struct dw_entry *out)
 {
 	struct memory *memory = memory_of(fs);
 	struct node *folder;
-	uint64_t id;
 	size_t length;
-	int error = name_check(name, &length);
+	int error;
 
-	if (error)
+	if (answered(memory, req, name, &length, out, &error))
 		return error;
-	if (memory_replayed(memory, req, &id))
-		return answer_again(memory, id, out);
 	memory_begin(memory);
 	error = folder_find(memory, parent, &folder);
 	if (error)
@@ -125,14 +140,11 @@ static int make(struct memory *memory, const struct dw_request *req, uint64_t pa
 {
 	bool is_folder = (making->mode & DW_MODE_TYPE) == DW_MODE_FOLDER;
 	struct node *folder, *node;
-	uint64_t id;
 	size_t length;
-	int error = name_check(name, &length);
+	int error;
 
-	if (error)
+	if (answered(memory, req, name, &length, out, &error))
 		return error;
-	if (memory_replayed(memory, req, &id))
-		return answer_again(memory, id, out);
 	memory_begin(memory);
 	error = folder_find_living(memory, parent, &folder);
 	if (!error && name_find(memory, folder, name, length))
@@ -233,14 +245,11 @@ int memory_link(struct dw_filesystem *fs, const struct dw_request *req, uint64_t
 {
 	struct memory *memory = memory_of(fs);
 	struct node *folder, *node;
-	uint64_t id;
 	size_t length;
-	int error = name_check(new_name, &length);
+	int error;
 
-	if (error)
+	if (answered(memory, req, new_name, &length, out, &error))
 		return error;
-	if (memory_replayed(memory, req, &id))
-		return answer_again(memory, id, out);
 	memory_begin(memory);
 	node = node_find(memory, node_name);
 	error = node ? folder_find_living(memory, new_parent, &folder) : -ESTALE;

@@ -149,8 +149,8 @@ struct dw_request {
 	uint32_t uid; /* who asks; UINT32_MAX where it does not matter or cannot be expressed */
 	uint32_t gid;
 	uint32_t pid;	/* 0 where it is not visible */
-	uint32_t umask; /* for mknod, mkdir, create, tmpfile: already applied to mode unless the folder
-			   has a default ACL and the drive does ACLs */
+	uint32_t umask; /* for mknod, mkdir, create, tmpfile: already applied to mode, but with DW_FS_ACL, where
+			   the file system does it: only in a folder without a default ACL */
 	uint32_t flags; /* DW_REQUEST_* */
 	uint32_t reserved;
 	struct dw_notes *notes;		      /* never NULL */
@@ -461,7 +461,7 @@ struct dw_filesystem_ops {
 #define DW_FS_NOWAIT	     (1u << 0) /* understands DW_REQUEST_NOWAIT, see "Threads" */
 #define DW_FS_PERSISTENT     (1u << 1) /* see "Survival" */
 #define DW_FS_READ_ONLY	     (1u << 2) /* every change is -EROFS without a call */
-#define DW_FS_ACL	     (1u << 3) /* stores POSIX ACLs as xattrs; checked by the kernel */
+#define DW_FS_ACL	     (1u << 3) /* stores POSIX ACLs as xattrs, and applies umask; checked by the kernel */
 #define DW_FS_CACHE_SYMLINKS (1u << 4) /* a link's target never changes while its node lives */
 #define DW_FS_CHECKS_ACCESS  (1u << 5) /* checks permissions of the caller itself */
 #define DW_FS_BACKING	     (1u << 6) /* will call dw_host.backing_open */
@@ -492,8 +492,9 @@ struct dw_host {
 	void (*log)(struct dw_host *host, int level, const char *message);
 
 	/*
-	 * The kernel forgets what it has cached. These return at once (the message is queued), so they may
-	 * be called from inside an operation. length 0: to the end. -ENOMEM.
+	 * The kernel forgets what it has cached. These return at once (the message is queued), so they may be called
+	 * from inside an operation. A message that was queued is sent even when this process dies, then by the next.
+	 * length 0: to the end. -ENOMEM (too many wait).
 	 */
 	int (*invalidate_node)(struct dw_host *host, uint64_t node, uint64_t offset, uint64_t length);
 	/* expire_only: ask again at the next use instead of dropping the name at once. */

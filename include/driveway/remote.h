@@ -12,9 +12,9 @@
  * Items
  *   A file or a folder is an item and has an id: text that the service chose, that never contains a NUL, and that
  *   stays the same when the item is renamed or moved. The root folder of what is mapped is dw_remote.root. An item's
- *   etag changes with every change of the item: it is what conditional calls compare (If-Match). Its content name
- *   changes exactly when the bytes of a file change; it is what the cache files the bytes under. Texts of an item are
- *   valid during the callback or until the struct that holds them is written again.
+ *   etag changes with every change of the item but of its properties: it is what conditional calls compare (If-Match).
+ *   Its content name changes exactly when the bytes of a file change; it is what the cache files the bytes under. Texts
+ *   of an item are valid during the callback or until the struct that holds them is written again.
  *
  * Answers
  *   A call blocks until it is done and returns 0 or a negative number: a negative errno that every platform has, or
@@ -249,7 +249,8 @@ struct dw_remote_ops {
 	 * itself). */
 	int (*move)(struct dw_remote *remote, struct dw_remote_call *call, const char *id, enum dw_remote_type type,
 		    const char *etag, const char *parent, const char *name, const struct dw_remote_items *items);
-	/* A copy on the service. NULL: the cache reads and uploads. */
+	/* A copy on the service, of all that is in a folder. -ELOOP (into itself). NULL: the cache reads and uploads.
+	 */
 	int (*copy)(struct dw_remote *remote, struct dw_remote_call *call, const char *id, enum dw_remote_type type,
 		    const char *parent, const char *name, const struct dw_remote_items *items);
 	/* Into the trash where there is one. A folder must be empty unless recursive. -ENOTEMPTY, DW_REMOTE_CHANGED. An

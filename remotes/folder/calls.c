@@ -20,7 +20,7 @@ int call_check(const struct call *call)
 {
 	const struct dw_remote_call *remote = call->remote;
 
-	if (remote->cancelled != NULL && *remote->cancelled != 0)
+	if (remote->cancelled != NULL && __atomic_load_n(remote->cancelled, __ATOMIC_RELAXED) != 0)
 		return -ECANCELED;
 	if (remote->deadline != 0 && clock_now() >= remote->deadline)
 		return -ETIMEDOUT;

@@ -160,12 +160,29 @@ static int tell(struct call *call, const struct told *told, const struct dw_remo
 	return err;
 }
 
+/* Look at a file, so that its event is written where it was edited. */
+static int look_at(struct call *call, int64_t id)
+{
+	struct reached reached = REACHED_NONE;
+	char text[24];
+	int err;
+
+	snprintf(text, sizeof(text), "%" PRId64, id);
+	err = tree_take(call, text, &reached);
+	if (err == 0)
+		err = tree_finish(call, 0);
+	reached_clear(&reached);
+	/* Those that go, cannot be read or are being written now are for the next scan. */
+	return err == -ENOENT || err == -EACCES || err == DW_REMOTE_TRASHED || err == DW_REMOTE_LATER ? 0 : err;
+}
+
 /* Scan the folder where it is time to. */
 static int scan(struct call *call)
 {
 	struct folder *folder = call->folder;
 	uint64_t began = clock_now();
 	uint64_t pause = folder->rescan;
+	struct id_list edited = {0};
 	uint64_t took;
 	int err;
 
@@ -182,9 +199,15 @@ static int scan(struct call *call)
 	if (err != 0)
 		return err;
 	err = tree_scan(call);
+	if (err == 0)
+		err = index_ids(&folder->index, index_start(&folder->index, INDEX_IDS_EDITED, ""), &edited);
 	took = clock_now() - began;
 	folder->next_scan = clock_now() + (took * SCAN_SHARE > pause ? took * SCAN_SHARE : pause);
-	return tree_finish(call, err);
+	err = tree_finish(call, err);
+	for (size_t i = 0; i < edited.count && err == 0; i++)
+		err = look_at(call, edited.ids[i]);
+	free(edited.ids);
+	return err;
 }
 
 /* Sleep until this process has written an event, or for a while. closing: give up. */

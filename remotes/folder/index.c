@@ -22,6 +22,7 @@ static const char schema[] =
 	"CREATE INDEX IF NOT EXISTS item_place ON item (parent, folded);"
 	"CREATE INDEX IF NOT EXISTS item_inode ON item (inode);"
 	"CREATE INDEX IF NOT EXISTS item_state ON item (state) WHERE state <> 0;"
+	"CREATE INDEX IF NOT EXISTS item_stale ON item (stale) WHERE stale = 1;"
 	"CREATE TABLE IF NOT EXISTS property (item INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
 	" PRIMARY KEY (item, key)) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS version (number INTEGER PRIMARY KEY AUTOINCREMENT, item INTEGER NOT NULL,"
@@ -46,6 +47,7 @@ static const char *const queries[INDEX_QUERIES] = {
 	[INDEX_IDS_LIVE] = "SELECT id FROM item WHERE parent = ? AND state = 0",
 	[INDEX_IDS_FOLDERS] = "SELECT id FROM item WHERE parent = ? AND state = 0 AND type = 2",
 	[INDEX_IDS_MISSING] = "SELECT id FROM item WHERE state = 1",
+	[INDEX_IDS_EDITED] = "SELECT id FROM item WHERE stale = 1 AND state = 0 AND content <> ''",
 	[INDEX_IDS_CHILDREN] = "SELECT id FROM item WHERE parent = ?",
 	[INDEX_IDS_TRASH_OLD] = "SELECT id FROM item WHERE state = 2 AND trashed_at < ?",
 	[INDEX_ROW_INSERT] = "INSERT INTO item (parent, name, folded, type, state, inode, birth, changed, modified, bytes,"

@@ -2,9 +2,8 @@
 /*
  * host.c - what a file system may ask of us (struct dw_host)
  *
- * Notifications and backing files go to the channel; kept memory and kept descriptors to the keeper.
- * Before the channel runs, and while it is being stopped, a notification is answered with -EAGAIN: there is
- * nothing that the kernel has cached of a new drive, and a drive that is stopped is going away or will be opened again.
+ * Messages to the kernel go to the notifier, which takes them at any time; backing files to the channel; kept memory
+ * and kept descriptors to the keeper.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -32,50 +31,22 @@ static void host_log(struct dw_host *host, int level, const char *message)
 
 static int host_invalidate_node(struct dw_host *host, uint64_t node, uint64_t offset, uint64_t length)
 {
-	struct mapping *mapping = mapping_of(host);
-	int ret = -EAGAIN;
-
-	pthread_rwlock_rdlock(&mapping->calls);
-	if (mapping->channel)
-		ret = channel_invalidate_node(mapping->channel, node, offset, length);
-	pthread_rwlock_unlock(&mapping->calls);
-	return ret;
+	return notifier_invalidate_node(mapping_of(host)->notifier, node, offset, length);
 }
 
 static int host_invalidate_entry(struct dw_host *host, uint64_t parent, const char *name, bool expire_only)
 {
-	struct mapping *mapping = mapping_of(host);
-	int ret = -EAGAIN;
-
-	pthread_rwlock_rdlock(&mapping->calls);
-	if (mapping->channel)
-		ret = channel_invalidate_entry(mapping->channel, parent, name, expire_only);
-	pthread_rwlock_unlock(&mapping->calls);
-	return ret;
+	return notifier_invalidate_entry(mapping_of(host)->notifier, parent, name, expire_only);
 }
 
 static int host_entry_deleted(struct dw_host *host, uint64_t parent, uint64_t child, const char *name)
 {
-	struct mapping *mapping = mapping_of(host);
-	int ret = -EAGAIN;
-
-	pthread_rwlock_rdlock(&mapping->calls);
-	if (mapping->channel)
-		ret = channel_entry_deleted(mapping->channel, parent, child, name);
-	pthread_rwlock_unlock(&mapping->calls);
-	return ret;
+	return notifier_entry_deleted(mapping_of(host)->notifier, parent, child, name);
 }
 
 static int host_poll_wake(struct dw_host *host, uint64_t wake)
 {
-	struct mapping *mapping = mapping_of(host);
-	int ret = -EAGAIN;
-
-	pthread_rwlock_rdlock(&mapping->calls);
-	if (mapping->channel)
-		ret = channel_poll_wake(mapping->channel, wake);
-	pthread_rwlock_unlock(&mapping->calls);
-	return ret;
+	return notifier_poll_wake(mapping_of(host)->notifier, wake);
 }
 
 /* Backing files come from inside operations, which the channel outlives: serving needs no lock. */

@@ -10,8 +10,6 @@
  * The main thread accepts connections and waits for all of these; it does nothing that blocks.
  */
 #include <errno.h>
-#include <libgen.h>
-#include <limits.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -31,6 +29,7 @@
 #include "service/linux/endpoint.h"
 #include "service/linux/mapping.h"
 #include "service/linux/service.h"
+#include "service/plugin.h"
 #include "support/runtime_folder.h"
 #include "support/text.h"
 
@@ -71,18 +70,15 @@ static int watch_signals(void)
 
 static int create_providers(struct service *service)
 {
-	char self[PATH_MAX], beside[PATH_MAX + 64];
-	const char *folders[] = {PLUGIN_FOLDER, NULL, NULL};
-	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *folders[PLUGIN_FOLDERS_MAX + 1];
+	int ret = plugin_folders(folders);
 
-	/* In the build tree plug-ins lie where they were built. */
-	if (length > 0) {
-		self[length] = '\0';
-		snprintf(beside, sizeof(beside), "%s/../filesystems/archive", dirname(self));
-		if (access(beside, X_OK) == 0)
-			folders[1] = beside;
-	}
-	return providers_create(&service->providers, builtin, sizeof(builtin) / sizeof(builtin[0]), folders);
+	if (ret)
+		return ret;
+	ret = providers_create(&service->providers, builtin, sizeof(builtin) / sizeof(builtin[0]),
+			       (const char *const *)folders);
+	plugin_folders_free(folders);
+	return ret;
 }
 
 static bool died_by_own_fault(const struct keeper_hello *hello)
@@ -207,6 +203,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	keep_memory_small();
+	/* Named, the time zone is read once; else every conversion of a local time, one for each member of a zip file,
+	 * looks whether the file has changed. */
+	setenv("TZ", ":/etc/localtime", 0);
 	signals = watch_signals();
 	service.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (signals < 0 || service.wake < 0 ||

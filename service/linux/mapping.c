@@ -21,6 +21,7 @@ static void mapping_destroy(struct drive *drive)
 {
 	struct mapping *mapping = (struct mapping *)drive;
 
+	notifier_destroy(mapping->notifier);
 	if (mapping->region)
 		munmap(mapping->region, mapping->region_bytes);
 	if (mapping->fuse_fd >= 0)
@@ -130,6 +131,9 @@ static int adopt(struct mapping *mapping, struct keeper_drive *drive)
 	}
 	mapping->region = address;
 	mapping->region_bytes = (uint64_t)st.st_size;
+	/* A region that we do not understand has none: see open_source. */
+	if (channel_check_region(mapping->region, mapping->region_bytes) == 0)
+		ret = notifier_create(&mapping->notifier, mapping->region);
 out:
 	close(drive->region_fd);
 	return ret;
@@ -177,11 +181,21 @@ out:
 	return ret;
 }
 
+static int open_source(struct mapping *mapping, char *line, size_t line_size)
+{
+	if (mapping->notifier)
+		return source_open(mapping, line, line_size);
+	text_copy(line, line_size,
+		  "the keeper that runs is of another version than the service: unmap all drives, so that it ends");
+	return -EPROTO;
+}
+
 static int start_channel(struct mapping *mapping, struct dw_filesystem *fs)
 {
 	struct channel_config config = {
 		.fuse_fd = mapping->fuse_fd,
 		.region = mapping->region,
+		.notifier = mapping->notifier,
 		.fs = fs,
 		.read_only = mapping->drive.request->read_only,
 		.default_permissions = mapping->options.default_permissions,
@@ -307,7 +321,7 @@ static int bring_up(struct mapping *mapping, struct jsonrpc_error *error)
 	ret = mount_target(mapping, error);
 	if (ret)
 		return ret;
-	ret = source_open(mapping, line, sizeof(line));
+	ret = open_source(mapping, line, sizeof(line));
 	if (ret) {
 		jsonrpc_fault(error, ret, "%s", line);
 		return ret;
@@ -462,7 +476,7 @@ static void *run_reload(void *argument)
 	if (ret)
 		text_copy(line, sizeof(line), error.message);
 	if (!ret)
-		ret = source_open(mapping, line, sizeof(line));
+		ret = open_source(mapping, line, sizeof(line));
 	if (!ret) {
 		ret = start_channel(mapping, mapping->fs);
 		if (ret)
@@ -534,7 +548,7 @@ static void *run_retry(void *argument)
 	if (ret)
 		text_copy(line, sizeof(line), error.message);
 	if (!ret && !mapping->fs)
-		ret = source_open(mapping, line, sizeof(line));
+		ret = open_source(mapping, line, sizeof(line));
 	if (ret) {
 		set_error(mapping, line);
 		change_state(mapping, DRIVE_OPENING, DRIVE_FAILED);

@@ -17,7 +17,7 @@
  * of the table all the same and has the process end; the next one takes up the other drives.
  *
  * Locks: lock guards error, probing, and the fields of opening; calls guards channel against
- * being freed while the host's functions use it. Neither is held while a provider's code runs. lock before calls.
+ * being freed while a report looks at it. Neither is held while a provider's code runs. lock before calls.
  */
 #ifndef SERVICE_LINUX_MAPPING_H
 #define SERVICE_LINUX_MAPPING_H
@@ -56,6 +56,7 @@ struct mapping {
 	int fuse_fd;
 	struct region *region;
 	uint64_t region_bytes;
+	struct notifier *notifier;
 
 	struct dw_filesystem *fs; /* the provider's, NULL while there is none */
 	struct dw_filesystem standin;

@@ -31,8 +31,9 @@ static int check_empty(const char *path)
 int target_check(struct mapping *mapping, struct jsonrpc_error *error)
 {
 	const char *target = mapping->drive.request->target;
-	struct stat st;
-	int ret = stat(target, &st) ? -errno : 0;
+	struct statx stx;
+	/* What the kernel has cached of a drive that is dead is not asked for. */
+	int ret = statx(AT_FDCWD, target, AT_STATX_FORCE_SYNC, STATX_TYPE, &stx) ? -errno : 0;
 
 	if (ret == -ENOTCONN) {
 		log_write(&mapping->service->log, LOG_LEVEL_WARNING,
@@ -47,7 +48,7 @@ int target_check(struct mapping *mapping, struct jsonrpc_error *error)
 		jsonrpc_fault(error, ret, "cannot use the target %s: %s", target, strerror(-ret));
 		return ret;
 	}
-	if (!S_ISDIR(st.st_mode)) {
+	if (!S_ISDIR(stx.stx_mode)) {
 		jsonrpc_fault(error, -ENOTDIR, "%s is not a folder: choose an empty folder as the target", target);
 		return -ENOTDIR;
 	}

@@ -166,6 +166,58 @@ int client_read(struct client *client, uint64_t node, void *buffer, size_t size,
 	return client->fs->ops->read(client->fs, &req, node, 0, buffer, size, offset, done);
 }
 
+int client_attributes(struct client *client, uint64_t node, uint32_t uid, char *buffer, size_t size)
+{
+	struct dw_request req = request(DW_REQUEST_NOWAIT);
+	size_t length = size - 1, wanted = 0;
+	int error;
+
+	buffer[0] = 0;
+	if (!client->fs->ops->listxattr)
+		return -EOPNOTSUPP;
+	req.uid = uid;
+	error = client->fs->ops->listxattr(client->fs, &req, node, NULL, &wanted);
+	if (!error)
+		error = client->fs->ops->listxattr(client->fs, &req, node, buffer, &length);
+	if (error)
+		return error;
+	for (size_t i = 0; i < length; i++)
+		buffer[i] = buffer[i] ? buffer[i] : '\n';
+	buffer[length] = 0;
+	return wanted == length ? 0 : -EIO;
+}
+
+int client_attribute(struct client *client, uint64_t node, const char *name, void *value, size_t *size)
+{
+	struct dw_request req = request(DW_REQUEST_NOWAIT);
+
+	if (!client->fs->ops->getxattr)
+		return -EOPNOTSUPP;
+	return client->fs->ops->getxattr(client->fs, &req, node, name, value, size);
+}
+
+/* Ask for all attributes of a node and use every byte of them. */
+static unsigned touch_attributes(struct client *client, uint64_t node)
+{
+	char *names = malloc(65537), *value = malloc(65536);
+	char *rest = names, *one;
+	unsigned sum = 0;
+
+	if (client_attributes(client, node, 0, names, 65537))
+		*names = 0;
+	while ((one = strsep(&rest, "\n")) && *one) {
+		size_t size = 65536;
+
+		if (client_attribute(client, node, one, value, &size))
+			size = 0;
+		for (size_t i = 0; i < size; i++)
+			sum += (unsigned char)value[i];
+	}
+	free(names);
+	free(value);
+	return sum;
+}
+
 #define BATCH 100u
 
 /* Takes a few entries at a time, as the kernel does. */
@@ -236,6 +288,8 @@ size_t client_walk(struct client *client, uint64_t folder, size_t limit, void *b
 			size_t got = 1;
 
 			total++;
+			if (buffer && client->fs->ops->listxattr)
+				((volatile char *)buffer)[0] = (char)touch_attributes(client, entry->node);
 			if ((entry->attr.mode & DW_MODE_TYPE) == DW_MODE_FOLDER)
 				total += client_walk(client, entry->node, limit - total, buffer, buffer_size, most,
 						     errors);

@@ -35,11 +35,16 @@ void client_close(struct client *client);
 int client_find(struct client *client, const char *path, struct dw_entry *out);
 /* read, called as the service does: first without waiting, then on a worker. */
 int client_read(struct client *client, uint64_t node, void *buffer, size_t size, uint64_t offset, size_t *done);
+/* The names of a node's attributes, one a line, as user uid sees them; a negative errno. */
+int client_attributes(struct client *client, uint64_t node, uint32_t uid, char *buffer, size_t size);
+/* An attribute's value. *size comes as the room in value. */
+int client_attribute(struct client *client, uint64_t node, const char *name, void *value, size_t *size);
 /* The names of a folder, one a line, in the order of the listing. buffer has room for size bytes. */
 int client_list(struct client *client, uint64_t node, char *buffer, size_t size);
 /*
- * Visit every name below folder, at most limit of them; reads each file from start to end (at most most bytes) when
- * buffer is not NULL. Returns the number of names. Errors of reads are counted in *errors (may be NULL).
+ * Visit every name below folder, at most limit of them, with its attributes; reads each file from start to end (at most
+ * most bytes) when buffer is not NULL. Returns the number of names. Errors of reads are counted in *errors (may be
+ * NULL).
  */
 size_t client_walk(struct client *client, uint64_t folder, size_t limit, void *buffer, size_t buffer_size,
 		   uint64_t most, size_t *errors);

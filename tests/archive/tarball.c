@@ -43,17 +43,33 @@ void tarball_member(FILE *file, char type, const char *name, const char *link, u
 		put_padded(file, content, strlen(content));
 }
 
+void tarball_pax(FILE *file, const char *records)
+{
+	char *copy = strdup(records), *rest = copy, *bytes = NULL, *one;
+	size_t size = 0;
+	FILE *body = open_memstream(&bytes, &size);
+
+	while ((one = strsep(&rest, "\n"))) {
+		size_t length = strlen(one) + 2, digits = 1; /* with the space and the newline */
+
+		for (size_t total = length + digits; total >= 10; total /= 10)
+			digits++;
+		fprintf(body, "%zu %s\n", length + digits, one);
+	}
+	fclose(body);
+	put_header(file, 'x', "pax", "", size);
+	put_padded(file, bytes, size);
+	free(bytes);
+	free(copy);
+}
+
 void tarball_long_member(FILE *file, char type, const char *path, const char *content)
 {
-	size_t length = strlen(path) + 7, digits = 1;
 	char *record;
 
-	for (size_t total = length + digits; total >= 10; total /= 10)
-		digits++;
-	if (asprintf(&record, "%zu path=%s\n", length + digits, path) < 0)
+	if (asprintf(&record, "path=%s", path) < 0)
 		abort();
-	put_header(file, 'x', "pax", "", strlen(record));
-	put_padded(file, record, strlen(record));
+	tarball_pax(file, record);
 	tarball_member(file, type, "short", NULL, content ? strlen(content) : 0, content);
 	free(record);
 }

@@ -12,6 +12,8 @@
 void tarball_member(FILE *file, char type, const char *name, const char *link, uint64_t size, const char *content);
 /* The same with a path of any length in a pax header. */
 void tarball_long_member(FILE *file, char type, const char *path, const char *content);
+/* Records "key=value" for the next member, one a line. */
+void tarball_pax(FILE *file, const char *records);
 void tarball_end(FILE *file);
 
 #endif

@@ -414,10 +414,86 @@ static void test_single(void **state)
 	client_remove(folder);
 }
 
+#define PACKED 1000000u
+
+/* Compresses well, and has whole blocks of zeros in it. */
+static unsigned char packed_at(uint64_t offset)
+{
+	if (offset >= 300000 && offset < 700000)
+		return 0;
+	return (unsigned char)(offset % 8 ? 'a' + offset % 8 : offset / 1024 * 7);
+}
+
+static void check_packed(const char *path, const char *cache)
+{
+	struct client_host host;
+	struct client client;
+	struct dw_entry entry;
+	unsigned char *bytes = malloc(PACKED);
+	uint64_t seed = 1234567;
+	size_t got;
+
+	client_host_init(&host);
+	if (client_open(&client, &host, path, cache, NULL, false))
+		fail_msg("%s", client.error);
+	assert_int_equal(client_find(&client, "packed", &entry), 0);
+	assert_int_equal(entry.attr.size, PACKED);
+	assert_int_equal(client_read(&client, entry.node, bytes, PACKED, 0, &got), 0);
+	assert_int_equal(got, PACKED);
+	for (uint64_t i = 0; i < PACKED; i++)
+		assert_int_equal(bytes[i], packed_at(i));
+	for (int i = 0; i < 200; i++) {
+		uint64_t offset = next_random(&seed) % PACKED;
+		size_t size = 1 + next_random(&seed) % 70000;
+
+		assert_int_equal(client_read(&client, entry.node, bytes, size, offset, &got), 0);
+		assert_int_equal(got, size < PACKED - offset ? size : PACKED - offset);
+		for (size_t j = 0; j < got; j += 17)
+			assert_int_equal(bytes[j], packed_at(offset + j));
+	}
+	client_close(&client);
+	client_host_free(&host);
+	free(bytes);
+}
+
+/* A file of an iso that is compressed by itself, in which blocks of zeros take no room. */
+static void test_zisofs(void **state)
+{
+	static const char *const filters[] = {NULL, "gzip"};
+	unsigned char *bytes = malloc(PACKED);
+	char *folder = client_folder();
+	char path[4096];
+
+	for (uint64_t i = 0; i < PACKED; i++)
+		bytes[i] = packed_at(i);
+	for (size_t i = 0; i < 2; i++) {
+		struct archive *archive = archive_write_new();
+		struct archive_entry *entry = archive_entry_new();
+
+		snprintf(path, sizeof(path), "%s/it%zu", folder, i);
+		archive_write_set_format_by_name(archive, "iso9660");
+		if (filters[i])
+			archive_write_add_filter_by_name(archive, filters[i]);
+		assert_int_equal(archive_write_set_options(archive, "zisofs=direct"), ARCHIVE_OK);
+		assert_int_equal(archive_write_open_filename(archive, path), ARCHIVE_OK);
+		archive_entry_set_pathname(entry, "packed");
+		archive_entry_set_mode(entry, S_IFREG | 0644);
+		archive_entry_set_size(entry, PACKED);
+		assert_int_equal(archive_write_header(archive, entry), ARCHIVE_OK);
+		assert_int_equal(archive_write_data(archive, bytes, PACKED), PACKED);
+		archive_entry_free(entry);
+		assert_int_equal(archive_write_close(archive), ARCHIVE_OK);
+		archive_write_free(archive);
+		check_packed(path, folder);
+	}
+	free(bytes);
+	client_remove(folder);
+}
+
 int main(int argc, char **argv)
 {
 	size_t count = sizeof(formats) / sizeof(*formats);
-	struct CMUnitTest *tests = calloc(2 * count + 1, sizeof(*tests));
+	struct CMUnitTest *tests = calloc(2 * count + 2, sizeof(*tests));
 	int failed;
 
 	for (size_t i = 0; i < count; i++) {
@@ -432,7 +508,8 @@ int main(int argc, char **argv)
 			.name = name, .test_func = test_threads, .initial_state = (void *)(uintptr_t)&formats[i]};
 	}
 	tests[2 * count] = (struct CMUnitTest){.name = "one compressed file", .test_func = test_single};
-	failed = _cmocka_run_group_tests("archive formats", tests, 2 * count + 1, NULL, NULL);
+	tests[2 * count + 1] = (struct CMUnitTest){.name = "zisofs", .test_func = test_zisofs};
+	failed = _cmocka_run_group_tests("archive formats", tests, 2 * count + 2, NULL, NULL);
 	for (size_t i = 0; i < count; i++)
 		free((void *)(uintptr_t)tests[2 * i].name);
 	free(tests);

@@ -248,6 +248,121 @@ static void test_no_archive(void **state)
 	assert_non_null(strstr(room->client.error, "is empty"));
 }
 
+static void write_bytes(struct room *room, const void *bytes, size_t size, size_t zeros)
+{
+	room->file = fopen(room->path, "w");
+	fwrite(bytes, 1, size, room->file);
+	while (zeros--)
+		fputc(0, room->file);
+}
+
+/* One part of an archive of several is refused, whatever it is called; whole ones are not. */
+static void test_volumes(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t size;
+		const char *said;
+	} parts[] = {
+		{"PK\7\10PK\3\4\x14\0", 10, "split zip"},
+		{"PK\3\4\0\0\0\0PK\5\6\3\0\0\0\1\0\1\0\0\0\0\0\0\0\0\0\0\0", 30, "split zip"},
+		{"Rar!\x1a\7\0\xcf\x90\x73\1\0\x0d\0\0\0\0\0\0\0", 20, "volume of a rar"},
+		{"Rar!\x1a\7\1\0\1\2\3\4\x0b\1\5\7\1\1\0\0", 20, "volume of a rar"},
+		{"Rar!\x1a\7\1\0\1\2\3\4\x0b\1\4\3\1\0\0\0", 20, "volume of a rar"},
+		{"7z\xbc\xaf\x27\x1c\0\4\1\2\3\4\0\0\1\0\0\0\0\0\x20\0\0\0\0\0\0\0\0\0\0\0", 32, "first of several"},
+		{"7z\xbc\xaf\x27\x1c\0\4\1\2\3\4\xff\xff\xff\xff\xff\xff\xff\xff\x20\0\0\0\0\0\0\0\0\0\0\0", 32,
+		 "first of several"},
+	};
+	static const char whole[] = "Rar!\x1a\7\1\0\1\2\3\4\x0b\1\5\7\0\1\0\0";
+	struct room *room = *state;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		fclose(room->file);
+		write_bytes(room, parts[i].bytes, parts[i].size, i == 1 ? 0 : 200);
+		assert_int_equal(try_open(room, NULL), -EOPNOTSUPP);
+		assert_non_null(strstr(room->client.error, parts[i].said));
+		room->file = fopen(room->path, "r");
+	}
+	fclose(room->file);
+	write_bytes(room, whole, sizeof(whole) - 1, 200);
+	assert_int_not_equal(try_open(room, NULL), -EOPNOTSUPP);
+}
+
+/* The old form of GNU tar for files with holes: the map stands in the header. */
+static void test_gnu_sparse(void **state)
+{
+	struct room *room = *state;
+	struct dw_request req = {.size = sizeof(req)};
+	char header[512], text[16];
+	struct dw_entry entry;
+	unsigned sum = 0;
+	uint64_t at;
+	size_t got;
+
+	tarball_member(room->file, 'S', "holes", NULL, 1024, NULL);
+	fflush(room->file);
+	fclose(room->file);
+	room->file = fopen(room->path, "r+");
+	assert_int_equal(fread(header, 1, sizeof(header), room->file), sizeof(header));
+	memcpy(header + 257, "ustar  ", 8);
+	snprintf(header + 386, 12, "%011o", 4096);
+	snprintf(header + 398, 12, "%011o", 512);
+	snprintf(header + 410, 12, "%011o", 1 << 20);
+	snprintf(header + 422, 12, "%011o", 512);
+	snprintf(header + 483, 12, "%011o", 2 << 20);
+	memset(header + 148, ' ', 8);
+	for (size_t i = 0; i < sizeof(header); i++)
+		sum += (unsigned char)header[i];
+	snprintf(header + 148, 8, "%06o", sum);
+	header[155] = ' ';
+	rewind(room->file);
+	fwrite(header, 1, sizeof(header), room->file);
+	for (int i = 0; i < 1024; i++)
+		fputc(i < 512 ? 'a' : 'b', room->file);
+	open_room(room);
+	assert_int_equal(client_find(&room->client, "holes", &entry), 0);
+	assert_int_equal(entry.attr.size, 2 << 20);
+	assert_int_equal(entry.attr.blocks, 2);
+	assert_int_equal(client_read(&room->client, entry.node, text, 8, 4092, &got), 0);
+	assert_memory_equal(text, "\0\0\0\0aaaa", 8);
+	assert_int_equal(client_read(&room->client, entry.node, text, 8, (1 << 20) + 508, &got), 0);
+	assert_memory_equal(text, "bbbb\0\0\0\0", 8);
+	assert_int_equal(room->client.fs->ops->lseek(room->client.fs, &req, entry.node, 0, 5000, DW_SEEK_DATA, &at), 0);
+	assert_int_equal(at, 1 << 20);
+	assert_int_equal(room->client.fs->ops->lseek(room->client.fs, &req, entry.node, 0, 4096, DW_SEEK_HOLE, &at), 0);
+	assert_int_equal(at, 4096 + 512);
+}
+
+/* In cpio the last of several hard links brings the content. */
+static void test_cpio_links(void **state)
+{
+	static const char *const names[] = {"first", "second", "third"};
+	struct room *room = *state;
+	struct dw_entry entry, other;
+
+	for (unsigned i = 0; i < 4; i++) {
+		const char *name = i < 3 ? names[i] : "TRAILER!!!";
+		const char *content = i == 2 ? "data" : "";
+		size_t length = strlen(name) + 1;
+
+		fprintf(room->file, "070701%08x%08x%08x%08x%08x%08x%08zx%08x%08x%08x%08x%08zx%08x", i < 3 ? 77 : 0,
+			i < 3 ? 0100644 : 0, 0, 0, i < 3 ? 3 : 1, 1000000000, strlen(content), 8, 1, 0, 0, length, 0);
+		fwrite(name, 1, length, room->file);
+		for (size_t j = 110 + length; j % 4; j++)
+			fputc(0, room->file);
+		fwrite(content, 1, strlen(content), room->file);
+	}
+	if (try_open(room, NULL))
+		fail_msg("%s", room->client.error);
+	check_names(room, "", "first\nsecond\nthird\n");
+	check_content(room, "first", "data");
+	check_content(room, "second", "data");
+	assert_int_equal(client_find(&room->client, "first", &entry), 0);
+	assert_int_equal(client_find(&room->client, "third", &other), 0);
+	assert_int_equal(entry.node, other.node);
+	assert_int_equal(entry.attr.nlink, 3);
+}
+
 static void test_options(void **state)
 {
 	struct room *room = *state;
@@ -365,9 +480,10 @@ static void test_readdir_offsets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_paths),	    TEST(test_long_names),	TEST(test_conflicts), TEST(test_hard_links),
-		TEST(test_truncated),	    TEST(test_no_archive),	TEST(test_options),   TEST(test_password),
-		TEST(test_damaged_content), TEST(test_readdir_offsets),
+		TEST(test_paths),	    TEST(test_long_names), TEST(test_conflicts),  TEST(test_hard_links),
+		TEST(test_truncated),	    TEST(test_no_archive), TEST(test_options),	  TEST(test_password),
+		TEST(test_damaged_content), TEST(test_volumes),	   TEST(test_gnu_sparse), TEST(test_cpio_links),
+		TEST(test_readdir_offsets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,14 @@ static const struct {
 	{"pax", "lz4", NULL},
 	{"pax", "bzip2", NULL},
 	{"arbsd", NULL, NULL},
+	{"iso9660", NULL, "zisofs=direct"},
+	{"zip", NULL, "zip:encryption=aes256"},
+	{"zip", NULL, "zip:encryption=zipcrypt"},
+	{"7zip", NULL, "compression=deflate"},
+	{"7zip", NULL, "compression=ppmd"},
+	{"zip", "gzip", NULL},
+	{"iso9660", "lz4", "zisofs=direct"},
+	{"warc", NULL, NULL},
 };
 #define SEEDS (sizeof(seeds) / sizeof(*seeds))
 
@@ -54,6 +62,20 @@ static void on_signal(int signal)
 
 	(void)put;
 	_exit(1);
+}
+
+/* Attributes, lists and holes, for the formats that have them. */
+static void decorate(struct archive_entry *entry, unsigned number)
+{
+	archive_entry_xattr_add_entry(entry, "user.note", "some text", 9);
+	archive_entry_xattr_add_entry(entry, "trusted.empty", "", 0);
+	archive_entry_acl_add_entry(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, 6, ARCHIVE_ENTRY_ACL_USER, 1000, "root");
+	archive_entry_acl_add_entry(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, 4, ARCHIVE_ENTRY_ACL_GROUP, -1, "root");
+	archive_entry_acl_add_entry(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, 6, ARCHIVE_ENTRY_ACL_MASK, -1, "");
+	if (number == 2) {
+		archive_entry_sparse_add_entry(entry, 512, 512);
+		archive_entry_sparse_add_entry(entry, 2048, 512);
+	}
 }
 
 static uint64_t random_state;
@@ -78,6 +100,7 @@ static char *make_seed(size_t number, size_t *size)
 		archive_write_add_filter_by_name(archive, seeds[number].filter);
 	if (seeds[number].options)
 		archive_write_set_options(archive, seeds[number].options);
+	archive_write_set_passphrase(archive, "x");
 	archive_write_open_memory(archive, buffer, room, size);
 	for (size_t i = 0; i < SIZE; i++)
 		bytes[i] = (char)(i % 700 < 350 ? i * 2654435761u >> 9 : i);
@@ -91,6 +114,8 @@ static char *make_seed(size_t number, size_t *size)
 		archive_entry_set_mode(entry, (i == 5 ? S_IFLNK : S_IFREG) | 0644);
 		archive_entry_set_mtime(entry, 1000000000, 0);
 		archive_entry_set_size(entry, i == 5 ? 0 : SIZE);
+		if (strcmp(seeds[number].format, "pax") == 0 && i != 5)
+			decorate(entry, i);
 		if (i == 5)
 			archive_entry_set_symlink(entry, "member0");
 		if (archive_write_header(archive, entry) >= ARCHIVE_WARN && i != 5)

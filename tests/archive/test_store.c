@@ -186,6 +186,41 @@ static void test_stale_index(void **state)
 	check(room, "b", "two");
 }
 
+/* An index that another version wrote, sound as it is, is made again without a word. */
+static void test_old_index(void **state)
+{
+	struct room *room = *state;
+	struct index_head head;
+	char index[4200];
+	FILE *file;
+
+	write_tar(room->path, "a", "content");
+	open_room(room, false);
+	client_close(&room->client);
+	assert_true(kept(room, ".index", index, sizeof(index)));
+	for (uint32_t version = 0; version <= INDEX_VERSION + 1; version++) {
+		char *bytes;
+
+		file = fopen(index, "r+");
+		assert_int_equal(fread(&head, 1, sizeof(head), file), sizeof(head));
+		assert_int_equal(head.version, INDEX_VERSION);
+		bytes = malloc((size_t)head.total_size);
+		rewind(file);
+		assert_int_equal(fread(bytes, 1, (size_t)head.total_size, file), head.total_size);
+		((struct index_head *)(void *)bytes)->version = version;
+		index_seal(bytes);
+		rewind(file);
+		fwrite(bytes, 1, (size_t)head.total_size, file);
+		fclose(file);
+		free(bytes);
+		room->host.log[0] = 0;
+		open_room(room, false);
+		check(room, "a", "content");
+		assert_null(strstr(room->host.log, "1 ")); /* no warning */
+		client_close(&room->client);
+	}
+}
+
 /* Without a folder to keep anything in, it works all the same. */
 static void test_no_cache(void **state)
 {
@@ -376,8 +411,9 @@ static void test_changed_in_place(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_index_is_used), TEST(test_damaged_index), TEST(test_stale_index), TEST(test_no_cache),
-		TEST(test_spill),	  TEST(test_bound),	    TEST(test_restart),	    TEST(test_changed_in_place),
+		TEST(test_index_is_used), TEST(test_damaged_index), TEST(test_stale_index),
+		TEST(test_old_index),	  TEST(test_no_cache),	    TEST(test_spill),
+		TEST(test_bound),	  TEST(test_restart),	    TEST(test_changed_in_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

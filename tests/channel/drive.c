@@ -71,6 +71,7 @@ void drive_close(struct test_drive *drive)
 	drive->mounted = false;
 	if (drive->channel)
 		channel_stop(drive->channel, 5000);
+	notifier_destroy(drive->notifier);
 	close(drive->fuse_fd);
 	pump_destroy(drive->pump);
 	memory_free_region(drive->region, drive->region->size);
@@ -115,9 +116,11 @@ static void log_line(void *context, int level, const char *message)
 
 int drive_serve(struct test_drive *drive, uint32_t flags, void (*change)(struct fake_fs *fake), bool poisoned)
 {
+	int error = drive->notifier ? 0 : notifier_create(&drive->notifier, drive->region);
 	struct channel_config config = {
 		.fuse_fd = drive->fuse_fd,
 		.region = drive->region,
+		.notifier = drive->notifier,
 		.fs = &drive->fake.base,
 		.want_ring = drive->pump != NULL,
 		.poisoned = poisoned,
@@ -127,8 +130,9 @@ int drive_serve(struct test_drive *drive, uint32_t flags, void (*change)(struct 
 		.trace = drive->verbose,
 		.context = drive,
 	};
-	int error;
 
+	if (error)
+		return error;
 	fake_fs_init(&drive->fake, drive->state, flags);
 	if (change)
 		change(&drive->fake);

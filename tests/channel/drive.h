@@ -23,7 +23,8 @@ struct test_drive {
 	int fuse_fd;
 	int region_fd;
 	struct region *region;
-	struct fake_state *state; /* shared memory */
+	struct notifier *notifier; /* of this process */
+	struct fake_state *state;  /* shared memory */
 	struct fake_fs fake;
 	struct pump *pump; /* NULL: plain */
 	bool mounted;

@@ -15,6 +15,12 @@
 #include "fake_fs.h"
 #include "messages.h"
 
+/* As in the value of system.posix_acl_access. */
+struct acl_entry {
+	uint16_t tag, permissions;
+	uint32_t id;
+};
+
 static struct fake_state *state;
 static struct fake_fs fake;
 static struct drive drive;
@@ -180,27 +186,75 @@ static void truncating_open_clears(void **unused)
 	assert_int_equal(state->nodes[file].attr.size, 0);
 }
 
-/* With ACLs the umask counts unless the folder has a default ACL. */
-static void umask_and_acl(void **unused)
+static void set_acl(struct fake_node *node, const struct acl_entry *entries, size_t count)
 {
-	struct call call = call_of(FUSE_MKDIR, 1);
-	struct fake_node *root = &state->nodes[1];
-	const struct fuse_entry_out *out = (const void *)slot.reply;
+	static const uint32_t version = 2;
 
-	drive.flags = FUSE_POSIX_ACL | FUSE_DONT_MASK;
-	call.message.in.mkdir.mode = 0777;
-	call.message.in.mkdir.umask = 022;
-	call.message.name = "masked";
-	assert_int_equal(dispatch(&call), 0);
-	assert_int_equal(out->attr.mode, DW_MODE_FOLDER | 0755);
-	snprintf(root->xattr_name, sizeof(root->xattr_name), "%s", "system.posix_acl_default");
-	root->xattr_size = 4;
-	call = call_of(FUSE_MKDIR, 1);
-	call.message.in.mkdir.mode = 0777;
-	call.message.in.mkdir.umask = 022;
-	call.message.name = "as it is";
-	assert_int_equal(dispatch(&call), 0);
-	assert_int_equal(out->attr.mode, DW_MODE_FOLDER | 0777);
+	assert_true(sizeof(version) + count * sizeof(*entries) <= sizeof(node->xattr_value));
+	snprintf(node->xattr_name, sizeof(node->xattr_name), "%s", "system.posix_acl_access");
+	memcpy(node->xattr_value, &version, sizeof(version));
+	memcpy(node->xattr_value + sizeof(version), entries, count * sizeof(*entries));
+	node->xattr_size = (uint32_t)(sizeof(version) + count * sizeof(*entries));
+}
+
+static int access_of(uint64_t node, uint32_t uid, uint32_t gid, uint32_t mask)
+{
+	struct call call = call_of(FUSE_ACCESS, node);
+
+	call.req.uid = uid;
+	call.req.gid = gid;
+	call.message.in.access.mask = mask;
+	return dispatch(&call);
+}
+
+/* access(2) where the kernel does not check. Numbers that no group of this process has. */
+static void access_by_mode_and_acl(void **unused)
+{
+	enum { OWNER = 7000001, USER, MEMBER, STRANGER, GROUP = 7000101, NAMED_GROUP };
+	static const struct acl_entry entries[] = {
+		{1, 6, UINT32_MAX},  {2, 7, USER},	  {4, 4, UINT32_MAX},
+		{8, 3, NAMED_GROUP}, {16, 6, UINT32_MAX}, {32, 1, UINT32_MAX},
+	};
+	uint64_t file = fake_add(state, "file", DW_MODE_FILE | 0641, "");
+	struct fake_node *node = &state->nodes[file];
+	uint32_t granted[2][5] = {{0}};
+
+	node->attr.uid = OWNER;
+	node->attr.gid = GROUP;
+	set_acl(node, entries, sizeof(entries) / sizeof(entries[0]));
+	for (int acl = 0; acl < 2; acl++) {
+		fake.base.flags = acl ? DW_FS_NOWAIT | DW_FS_ACL : DW_FS_NOWAIT;
+		node->attr.mode = DW_MODE_FILE | (acl ? 0661 : 0641);
+		for (uint32_t bit = 4; bit > 0; bit >>= 1) {
+			granted[acl][0] |= access_of(file, OWNER, STRANGER, bit) ? 0 : bit;
+			granted[acl][1] |= access_of(file, USER, STRANGER, bit) ? 0 : bit;
+			granted[acl][2] |= access_of(file, MEMBER, GROUP, bit) ? 0 : bit;
+			granted[acl][3] |= access_of(file, MEMBER, NAMED_GROUP, bit) ? 0 : bit;
+			granted[acl][4] |= access_of(file, STRANGER, STRANGER, bit) ? 0 : bit;
+		}
+	}
+	assert_memory_equal(granted[0], ((uint32_t[]){6, 1, 4, 1, 1}), sizeof(granted[0]));
+	/* The mask, 6, takes from all but the owner and the others. */
+	assert_memory_equal(granted[1], ((uint32_t[]){6, 6, 4, 2, 1}), sizeof(granted[1]));
+	assert_int_equal(access_of(file, USER, GROUP, 4 | 2), 0);
+	assert_int_equal(access_of(file, USER, GROUP, 4 | 1), -EACCES);
+	/* No single entry grants both. */
+	assert_int_equal(access_of(file, MEMBER, NAMED_GROUP, 4 | 2), -EACCES);
+	assert_int_equal(access_of(file, 0, 0, 7), 0);
+	/* Group bits all clear: the ACL does not count, in the kernel neither. */
+	node->attr.mode = DW_MODE_FILE | 0604;
+	assert_int_equal(access_of(file, USER, STRANGER, 4), 0);
+	assert_int_equal(access_of(file, 0, 0, 1), -EACCES);
+	/* What is no ACL counts for none. */
+	node->attr.mode = DW_MODE_FILE | 0664;
+	node->xattr_size = 3;
+	assert_int_equal(access_of(file, STRANGER, STRANGER, 4), 0);
+	node->xattr_value[0] = 3;
+	node->xattr_size = 44;
+	assert_int_equal(access_of(file, STRANGER, STRANGER, 4), 0);
+	drive.read_only = true;
+	assert_int_equal(access_of(file, OWNER, GROUP, 2), -EROFS);
+	assert_int_equal(access_of(file, OWNER, GROUP, 4), 0);
 }
 
 /* A request that needs its payload a second time still has it after the reply was built. */
@@ -271,7 +325,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(missing_or_not, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(owner_change, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(truncating_open_clears, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(umask_and_acl, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(access_by_mode_and_acl, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(payload_stays, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(listing_windows, set_up, tear_down),
 	};

@@ -329,19 +329,19 @@ static void invalidates(void **state)
 	fake_set_size(drive.state, node, 7);
 	assert_int_equal(stat(drive_path(&drive, "known"), &st), 0);
 	assert_int_equal(st.st_size, 3);
-	assert_int_equal(channel_invalidate_node(drive.channel, node, 0, 0), 0);
+	assert_int_equal(notifier_invalidate_node(drive.notifier, node, 0, 0), 0);
 	assert_true(soon(size_is_new));
 
 	assert_false(appeared());
 	later = fake_add(drive.state, "later", DW_MODE_FILE | 0644, "");
 	assert_false(appeared());
-	assert_int_equal(channel_invalidate_entry(drive.channel, DW_NODE_ROOT, "later", false), 0);
+	assert_int_equal(notifier_invalidate_entry(drive.notifier, DW_NODE_ROOT, "later", false), 0);
 	assert_true(soon(appeared));
 	atomic_store(&drive.state->nodes[later].used, 0);
 	assert_true(appeared());
-	assert_int_equal(channel_entry_deleted(drive.channel, DW_NODE_ROOT, later, "later"), 0);
+	assert_int_equal(notifier_entry_deleted(drive.notifier, DW_NODE_ROOT, later, "later"), 0);
 	assert_true(soon(disappeared));
-	assert_int_equal(channel_invalidate_entry(drive.channel, DW_NODE_ROOT, "", false), -EINVAL);
+	assert_int_equal(notifier_invalidate_entry(drive.notifier, DW_NODE_ROOT, "", false), -EINVAL);
 	stop();
 }
 
@@ -356,7 +356,7 @@ static void polls(void **state)
 	assert_int_equal(poll(&wait, 1, 50), 0);
 	assert_true(atomic_load(&drive.state->wake) != 0);
 	atomic_store(&drive.state->poll_ready, DW_POLL_IN);
-	assert_int_equal(channel_poll_wake(drive.channel, atomic_load(&drive.state->wake)), 0);
+	assert_int_equal(notifier_poll_wake(drive.notifier, atomic_load(&drive.state->wake)), 0);
 	assert_int_equal(poll(&wait, 1, 3000), 1);
 	assert_int_equal(wait.revents, POLLIN);
 	close(wait.fd);

@@ -206,6 +206,85 @@ static void killed_on_workers(void **state)
 	killed(DW_FS_PERSISTENT);
 }
 
+static void long_timeouts(struct fake_fs *fake)
+{
+	without_locks(fake);
+	fake->base.entry_timeout = fake->base.attr_timeout = fake->base.negative_timeout = 3600ull * 1000000000;
+}
+
+/* A service that queues one message and dies before it can be sent, by its own hand. */
+static void queue_and_die(uint64_t node, const char *name)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int error = notifier_create(&drive.notifier, drive.region);
+
+		if (!error)
+			error = node ? notifier_invalidate_node(drive.notifier, node, 0, 0)
+				     : notifier_invalidate_entry(drive.notifier, DW_NODE_ROOT, name, true);
+		if (error)
+			_exit(1);
+		raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static pid_t start_caching_service(void)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (drive_serve(&drive, DW_FS_NOWAIT | DW_FS_PERSISTENT | DW_FS_INVALIDATES_DATA, long_timeouts, false) != 0)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+/* What the kernel may believe for an hour, and a dead service had wanted it to forget, the next one has it forget. */
+static void invalidations(void **state)
+{
+	struct stat st;
+	uint64_t node;
+	pid_t service;
+	bool fresh = false;
+
+	open_drive();
+	node = fake_add(drive.state, "known", DW_MODE_FILE | 0644, "abc");
+	service = start_caching_service();
+	wait_until_it_answers();
+	assert_int_equal(stat(drive_path(&drive, "known"), &st), 0);
+	assert_int_equal(stat(drive_path(&drive, "later"), &st), -1);
+	end(service);
+
+	fake_set_size(drive.state, node, 7);
+	assert_true(fake_add(drive.state, "later", DW_MODE_FILE | 0644, "") > 0);
+	queue_and_die(node, NULL);
+	queue_and_die(0, "later");
+	service = start_caching_service();
+	for (int i = 0; i < 300 && !fresh; i++) {
+		keep(10);
+		fresh = stat(drive_path(&drive, "known"), &st) == 0 && st.st_size == 7 &&
+			stat(drive_path(&drive, "later"), &st) == 0;
+	}
+	assert_true(fresh);
+	assert_int_equal(drive.region->notices_end, 0);
+
+	/* And without anything queued they are believed, or the above proves nothing. */
+	end(service);
+	fake_set_size(drive.state, node, 9);
+	service = start_caching_service();
+	keep(100);
+	assert_int_equal(stat(drive_path(&drive, "known"), &st), 0);
+	assert_int_equal(st.st_size, 7);
+	drive_abort(&drive);
+	end(service);
+	drive_close(&drive);
+	munmap(shared, sizeof(*shared));
+}
+
 /* A request that ends every service is answered EIO after the third; another one that waits is not blamed. */
 static void poison(void **state)
 {
@@ -256,6 +335,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(killed_nowait, clean_up),
 		cmocka_unit_test_teardown(killed_on_workers, clean_up),
+		cmocka_unit_test_teardown(invalidations, clean_up),
 		cmocka_unit_test_teardown(poison, clean_up),
 	};
 

@@ -91,6 +91,83 @@ static void *run(void *argument)
 	return NULL;
 }
 
+/* Handles of an earlier process, each first used by several threads at once. */
+struct inherited {
+	struct work work; /* first */
+	const struct dw_entry *entry;
+	const struct dw_open *file;
+	const struct dw_open *folder;
+};
+
+static void *use_inherited(void *argument)
+{
+	struct inherited *inherited = argument;
+	struct work *work = &inherited->work;
+	const struct dw_filesystem_ops *ops = work->fs->ops;
+	struct dw_filesystem *fs = work->fs;
+	struct dw_listing listing = {.attributes = false, .add = add};
+	struct test_request request;
+	uint64_t node = inherited->entry->node, timeout = DW_TIMEOUT_DEFAULT;
+	struct dw_attr attr;
+	char buffer[16];
+	size_t done;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		EXPECT(ops->write(fs, test_request(&request, 0), node, inherited->file->handle, "text", 4, 0, 0,
+				  &done) == 0);
+		EXPECT(ops->read(fs, test_request(&request, 0), node, inherited->file->handle, buffer, 16, 0, &done) ==
+			       0 &&
+		       done == 4);
+		EXPECT(ops->getattr(fs, test_request(&request, 0), node, inherited->file->handle, &attr, &timeout) ==
+		       0);
+		EXPECT(ops->readdir(fs, test_request(&request, 0), DW_NODE_ROOT, inherited->folder->handle, 0,
+				    &listing) == 0);
+	}
+	return NULL;
+}
+
+static struct dw_filesystem *before; /* what the earlier process had: a death closes nothing */
+
+static void test_inherited_handles(void **state)
+{
+	char path[64] = "/tmp/local-threads-XXXXXX";
+	char command[96];
+	pthread_t threads[THREADS];
+	struct inherited inherited[THREADS];
+	struct test_host host;
+	struct test_request request;
+	struct dw_open file, folder;
+	struct dw_entry entry;
+
+	assert_non_null(mkdtemp(path));
+	test_host_make(&host);
+	before = test_open(&host, path, false);
+	assert_non_null(before);
+	assert_int_equal(before->ops->create(before, test_request(&request, 0), DW_NODE_ROOT, "file", 0644,
+					     O_RDWR | O_CREAT | O_EXCL, &entry, &file),
+			 0);
+	assert_int_equal(before->ops->opendir(before, test_request(&request, 0), DW_NODE_ROOT, &folder), 0);
+	struct dw_filesystem *fs = test_open(&host, path, true);
+	assert_non_null(fs);
+	for (unsigned i = 0; i < THREADS; i++) {
+		inherited[i] = (struct inherited){{.fs = fs, .number = i}, &entry, &file, &folder};
+		assert_int_equal(pthread_create(&threads[i], NULL, use_inherited, &inherited[i]), 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	for (unsigned i = 0; i < THREADS; i++)
+		assert_int_equal(inherited[i].work.failures, 0);
+	fs->ops->release(fs, test_request(&request, 0), entry.node, file.handle);
+	fs->ops->releasedir(fs, test_request(&request, 0), DW_NODE_ROOT, folder.handle);
+	struct dw_forget forget = {.node = entry.node, .count = 1};
+	fs->ops->forget(fs, test_request(&request, 0), &forget, 1);
+	assert_int_equal(table_nodes(&local_of(fs)->table), 1);
+	fs->ops->close(fs);
+	test_host_free(&host);
+	snprintf(command, sizeof(command), "rm -rf %s", path);
+	assert_int_equal(system(command), 0);
+}
+
 static void test_threads(void **state)
 {
 	char path[64] = "/tmp/local-threads-XXXXXX";
@@ -129,7 +206,7 @@ static void test_threads(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_threads)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_threads), cmocka_unit_test(test_inherited_handles)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,6 +49,7 @@ must driveway unmap "$T/b"
 
 # The keeper is killed: its socket is stale and its drive dead. Mapping again needs no help.
 service=$(service_pid)
+[ -d "$T/a" ] || fail "the drive is no folder" # from now on the kernel knows that it is one, dead or not
 kill -9 "$keeper"
 wait_until 10 is_gone "$service" || fail "the service does not end with its keeper"
 driveway list | grep -q '^No drive' || fail "list with a stale socket: $(driveway list)"
@@ -62,4 +63,17 @@ service=$(service_pid)
 kill -9 "$keeper"
 wait_until 10 is_gone "$service" || fail "the service does not end with its keeper"
 must driveway unmap "$T/a"
+
+# And with another keeper's service, which does not know it. A live drive of that keeper's stays.
+must driveway map "$T/a" memory:
+keeper=$(keeper_pid)
+service=$(service_pid)
+[ -d "$T/a" ] && kill -9 "$keeper"
+wait_until 10 is_gone "$service" || fail "the service does not end with its keeper"
+must driveway map "$T/b" memory:
+must driveway unmap "$T/a"
+DRIVEWAY_RUNTIME_DIR=$T/other must_say "$T/b is not mapped" unmap "$T/b"
+must_say "$T/a is not mapped" unmap "$T/a"
+[ "$(mounts_here)" = "$T/b" ] || fail "mounted is $(mounts_here)"
+must driveway unmap "$T/b"
 nothing_is_mapped

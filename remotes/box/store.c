@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+#include "remotes/box/store.h"
+
+#include "support/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define RESERVED 16384 /* more than a login by a person needs */
+
+int box_store_init(struct box_store *store, const char *folder, const char *account)
+{
+	if (!text_copy(store->folder, sizeof(store->folder), folder) ||
+	    !text_format(store->login, sizeof(store->login), "%s/%s.login", folder, account) ||
+	    !text_format(store->lock, sizeof(store->lock), "%s/%s.lock", folder, account))
+		return -ENAMETOOLONG;
+	return 0;
+}
+
+static void stamp_of(struct box_store_stamp *stamp, const struct stat *state)
+{
+	*stamp = (struct box_store_stamp){.inode = state->st_ino,
+					  .seconds = state->st_ctim.tv_sec,
+					  .nanoseconds = state->st_ctim.tv_nsec,
+					  .there = true};
+}
+
+void box_store_look(const struct box_store *store, struct box_store_stamp *stamp)
+{
+	struct stat state;
+
+	*stamp = (struct box_store_stamp){.there = false};
+	if (lstat(store->login, &state) == 0)
+		stamp_of(stamp, &state);
+}
+
+bool box_store_same(const struct box_store_stamp *a, const struct box_store_stamp *b)
+{
+	return a->there == b->there && a->inode == b->inode && a->seconds == b->seconds &&
+	       a->nanoseconds == b->nanoseconds;
+}
+
+static int read_whole(int fd, char *buffer, size_t size)
+{
+	while (size) {
+		ssize_t got = read(fd, buffer, size);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got < 0 ? -errno : -EINVAL;
+		buffer += got;
+		size -= (size_t)got;
+	}
+	return 0;
+}
+
+static int write_whole(int fd, const char *buffer, size_t size)
+{
+	while (size) {
+		ssize_t put = write(fd, buffer, size);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put <= 0)
+			return put < 0 ? -errno : -EIO;
+		buffer += put;
+		size -= (size_t)put;
+	}
+	return 0;
+}
+
+int box_store_load(const struct box_store *store, json_t **out, struct box_store_stamp *stamp)
+{
+	struct stat state;
+	char *text = NULL;
+	int result = 0;
+	int fd = open(store->login, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0)
+		return errno == ENOENT ? -ENOENT : errno == ELOOP ? -EINVAL : -EIO;
+	if (fstat(fd, &state))
+		result = -EIO;
+	else if (!S_ISREG(state.st_mode) || state.st_uid != geteuid() || (state.st_mode & 077) || state.st_size <= 0 ||
+		 state.st_size > BOX_LOGIN_MAX)
+		result = -EINVAL;
+	else if (!(text = malloc((size_t)state.st_size)))
+		result = -ENOMEM;
+	else
+		result = read_whole(fd, text, (size_t)state.st_size);
+	close(fd);
+	if (!result) {
+		*out = json_loadb(text, (size_t)state.st_size, 0, NULL);
+		if (!json_is_object(*out)) {
+			json_decref(*out);
+			result = -EINVAL;
+		}
+		stamp_of(stamp, &state);
+		explicit_bzero(text, (size_t)state.st_size);
+	}
+	free(text);
+	return result;
+}
+
+int box_store_begin(const struct box_store *store, struct box_store_write *write)
+{
+	int error;
+
+	if (!text_format(write->temporary, sizeof(write->temporary), "%s.XXXXXX", store->login))
+		return -ENAMETOOLONG;
+	write->fd = mkostemp(write->temporary, O_CLOEXEC); /* 0600 */
+	if (write->fd < 0)
+		return -errno;
+	error = -posix_fallocate(write->fd, 0, RESERVED);
+	if (error == -EOPNOTSUPP || error == -EINVAL)
+		error = 0;
+	if (error)
+		box_store_cancel(write);
+	return error;
+}
+
+void box_store_cancel(struct box_store_write *write)
+{
+	if (write->fd >= 0) {
+		close(write->fd);
+		unlink(write->temporary);
+	}
+	write->fd = -1;
+}
+
+static int sync_folder(const char *folder)
+{
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fsync(fd) && errno != EINVAL) /* some file systems cannot */
+		error = -errno;
+	close(fd);
+	return error;
+}
+
+static int replace_with(const struct box_store *store, struct box_store_write *write, const char *name,
+			const char *text, size_t size)
+{
+	int error = write_whole(write->fd, text, size);
+
+	if (!error && ftruncate(write->fd, (off_t)size))
+		error = -errno;
+	if (!error && fsync(write->fd))
+		error = -errno;
+	if (!error && rename(write->temporary, name))
+		error = -errno;
+	if (error) {
+		box_store_cancel(write);
+		return error;
+	}
+	close(write->fd);
+	write->fd = -1;
+	return sync_folder(store->folder);
+}
+
+int box_store_commit(const struct box_store *store, struct box_store_write *write, const json_t *login)
+{
+	char *text = json_dumps(login, JSON_INDENT(1) | JSON_SORT_KEYS);
+	int error;
+
+	if (!text) {
+		box_store_cancel(write);
+		return -ENOMEM;
+	}
+	error = replace_with(store, write, store->login, text, strlen(text));
+	explicit_bzero(text, strlen(text));
+	free(text);
+	return error;
+}
+
+int box_store_try_lock(const struct box_store *store, int *fd)
+{
+	*fd = open(store->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (*fd < 0)
+		return -errno;
+	if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	close(*fd);
+	*fd = -1;
+	return errno == EWOULDBLOCK || errno == EINTR ? -EAGAIN : -EIO;
+}
+
+void box_store_unlock(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool text_path(const struct box_store *store, const char *ending, char *out, size_t size)
+{
+	size_t base = strlen(store->login) - strlen("login");
+
+	return text_format(out, size, "%.*s%s", (int)base, store->login, ending);
+}
+
+int box_store_get_text(const struct box_store *store, const char *ending, char *out, size_t size)
+{
+	char path[PATH_MAX];
+	ssize_t got;
+	int fd;
+
+	if (!text_path(store, ending, path, sizeof(path)))
+		return -ENOENT;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -ENOENT;
+	got = read(fd, out, size - 1);
+	close(fd);
+	if (got <= 0)
+		return -EINVAL;
+	out[got] = 0;
+	return 0;
+}
+
+int box_store_put_text(const struct box_store *store, const char *ending, const char *text)
+{
+	struct box_store_write write;
+	char path[PATH_MAX];
+	int error;
+
+	if (!text_path(store, ending, path, sizeof(path)))
+		return -ENAMETOOLONG;
+	error = box_store_begin(store, &write);
+	return error ? error : replace_with(store, &write, path, text, strlen(text));
+}
+
+void box_store_drop_text(const struct box_store *store, const char *ending)
+{
+	char path[PATH_MAX];
+
+	if (text_path(store, ending, path, sizeof(path)))
+		unlink(path);
+}
