@@ -6,7 +6,8 @@
  * as bytes.
  *
  * meta      facts by name: format; account and root (of the remote that the folder belongs to); cursor (of the
- *           remote's feed); generation (raised when the feed has lost track); boot (of the machine when last used);
+ *           remote's feed); generation (raised when the feed has lost track); heard (raised by every listing that
+ *           begins); boot (of the machine when last used);
  *           quota_total, quota_used
  * node      one row a file, folder or link that is known. Columns in the order of life:
  *    id             node id of the drive; never used again. 1 is the root
@@ -23,8 +24,12 @@
  *    listed         of a folder: meta.generation in which all its children were learned; 0: never
  *    pinned         1: kept here whole, with all below it
  *    remote         id of the item on the server; NULL: the server has not got it
- *    remote_parent, remote_name, etag, version (content name), digest, remote_size, remote_mtime, rights
- *                   the item as the server had it when it was last heard of
+ *    remote_parent, remote_name, etag, version (content name), digest, remote_size, remote_mtime, rights, properties
+ *                   the item as the server had it when it was last heard of; properties: those of ours (properties.h)
+ *    heard          meta.heard when the server last told of the item: a complete listing that began later and did not
+ *                   bring it shows that it is gone
+ *    hides          1: an item of the server has this place and was left out (absorb.h): when the node goes away from
+ *                   it, the folder has to be listed again
  * xattr     extended attributes (names with their prefix) of nodes
  * gone      items that were removed here and not on the server yet
  * content   one row a content file, content/XX/ID: the bytes of one version of one file
@@ -34,17 +39,14 @@
  *    digest         of that version, or NULL
  *    local          1: holds bytes that the server has not got: never evicted
  *    whole          1: every byte of it is there
- *    boot           of local ones: 1: not synced since they became local; 2: so, and the machine was started anew since:
- *                   what it holds may be mixed; 0: synced
- *    used           when it was last used, in seconds
- *    bytes          allocated on disk, as last seen
- * extent    ranges [start, stop) of contents that are there, for those that are not whole, or not whole on disk. boot:
- *           0, or not zero: written since the machine was started and not yet synced to disk: not to be trusted after
- *           the next start of the machine
- * upload    an upload session that is under way, of the content as it was at change; the server tells which parts it
- * has done      results of the latest requests, by request id: a request that is given to the service twice is answered
- * from here and not applied again. slot = request % DATABASE_DONE_SLOTS conflict  files that were changed here and on
- * the server: node is the copy that was kept beside it
+ *    boot           of local ones: 1: not synced since they became local; 2: so, and the machine was started anew
+ * since: what it holds may be mixed; 0: synced used           when it was last used, in seconds bytes allocated on
+ * disk, as last seen extent    ranges [start, stop) of contents that are there, for those that are not whole, or not
+ * whole on disk. boot: 0, or not zero: written since the machine was started and not yet synced to disk: not to be
+ * trusted after the next start of the machine upload    an upload session that is under way, of the content as it was
+ * at change; the server tells which parts it has done      results of the latest requests, by request id: a request
+ * that is given to the service twice is answered from here and not applied again. slot = request % DATABASE_DONE_SLOTS
+ * conflict  files that were changed here and on the server: node is the copy that was kept beside it
  */
 #ifndef CACHE_SCHEMA_SQL_H
 #define CACHE_SCHEMA_SQL_H
@@ -63,12 +65,14 @@ static const char database_schema[] =
 	"  failure TEXT, error INTEGER NOT NULL DEFAULT 0, listed INTEGER NOT NULL DEFAULT 0, pinned INTEGER NOT NULL "
 	"DEFAULT 0,"
 	"  remote BLOB, remote_parent BLOB, remote_name BLOB, etag BLOB, version BLOB, digest BLOB,"
-	"  remote_size INTEGER, remote_mtime INTEGER, rights INTEGER NOT NULL DEFAULT 15);"
+	"  remote_size INTEGER, remote_mtime INTEGER, rights INTEGER NOT NULL DEFAULT 15, properties BLOB,"
+	"  heard INTEGER NOT NULL DEFAULT 0, hides INTEGER NOT NULL DEFAULT 0);"
 	"CREATE UNIQUE INDEX node_by_name ON node(parent, fold);"
 	"CREATE INDEX node_by_parent ON node(parent);"
 	"CREATE UNIQUE INDEX node_by_remote ON node(remote) WHERE remote IS NOT NULL;"
 	"CREATE INDEX node_dirty ON node(since) WHERE dirty != 0;"
 	"CREATE INDEX node_by_place ON node(remote_parent, remote_name) WHERE dirty & 2;"
+	"CREATE INDEX node_pinned ON node(id) WHERE pinned != 0;"
 	"CREATE INDEX node_orphan ON node(id) WHERE parent IS NULL;"
 	"CREATE INDEX node_by_content ON node(content) WHERE content IS NOT NULL;"
 	"CREATE TABLE xattr(node INTEGER NOT NULL, name BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY(node, name))"
@@ -76,8 +80,9 @@ static const char database_schema[] =
 	"CREATE TABLE gone(id INTEGER PRIMARY KEY, remote BLOB NOT NULL UNIQUE, mode INTEGER NOT NULL, remote_parent "
 	"BLOB,"
 	"  remote_name BLOB, etag BLOB, version BLOB, digest BLOB, remote_size INTEGER, remote_mtime INTEGER,"
-	"  since INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, retry_at INTEGER NOT NULL DEFAULT 0, failure "
-	"TEXT);"
+	"  properties BLOB, since INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, retry_at INTEGER NOT NULL "
+	"DEFAULT 0, failure "
+	"TEXT, error INTEGER NOT NULL DEFAULT 0);"
 	"CREATE INDEX gone_by_place ON gone(remote_parent, remote_name);"
 	"CREATE TABLE content(id INTEGER PRIMARY KEY AUTOINCREMENT, version BLOB, remote BLOB, size INTEGER NOT NULL,"
 	"  digest BLOB, local INTEGER NOT NULL, whole INTEGER NOT NULL, boot INTEGER NOT NULL, used INTEGER NOT NULL,"

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/module.h"
 #include "service/plugin.h"
 #include "support/text.h"
 
@@ -120,14 +121,77 @@ int providers_check_filesystem(const struct dw_filesystem *fs, const char *name,
 	return 0;
 }
 
+/* Find the module that makes drives of remotes. */
+static int load_cache(struct providers *providers, const struct cache_module **out, char *error, size_t error_size)
+{
+	const struct cache_module *module = NULL;
+	char path[PATH_ROOM], reason[512] = "";
+	const void *symbol = NULL;
+	int ret = -ENOENT;
+
+	for (size_t i = 0; i < providers->folder_count && ret == -ENOENT; i++) {
+		if (text_format(path, sizeof(path), "%s/" CACHE_MODULE_NAME PLUGIN_SUFFIX, providers->folders[i]))
+			ret = plugin_load(path, CACHE_MODULE_SYMBOL, &symbol, reason, sizeof(reason));
+	}
+	module = symbol;
+	if (!ret && (module->size != sizeof(*module) || !module->wrap)) {
+		ret = -EPROTO;
+		(void)text_copy(reason, sizeof(reason), "it is of another version");
+	}
+	if (ret)
+		snprintf(error, error_size,
+			 "the cache, " CACHE_MODULE_NAME PLUGIN_SUFFIX ", cannot be loaded (%s): install it "
+			 "beside the plug-ins",
+			 *reason ? reason : strerror(-ret));
+	*out = module;
+	return ret == -ENOENT ? -EINVAL : ret;
+}
+
+/* The plug-in at path is a remote: a drive of it is the cache over it. */
+static int wrap_remote(struct providers *providers, const char *path, const struct dw_remote_provider *remote,
+		       const struct dw_provider **out, char *error, size_t error_size)
+{
+	const struct cache_module *module;
+	char reason[512] = "";
+	int ret = load_cache(providers, &module, error, error_size);
+
+	if (ret)
+		return ret;
+	ret = module->wrap(remote, out, reason, sizeof(reason));
+	if (ret)
+		snprintf(error, error_size, "%s cannot be used: %s", path, *reason ? reason : strerror(-ret));
+	return ret;
+}
+
+/* The provider that the shared object at path exports, or is made of the remote that it exports. */
+static int load_provider(struct providers *providers, const char *path, const struct dw_provider **out, char *error,
+			 size_t error_size)
+{
+	const void *symbol = NULL, *remote = NULL;
+	char reason[512] = "", other[512] = "";
+	int ret = plugin_load(path, DW_PROVIDER_SYMBOL, &symbol, reason, sizeof(reason));
+
+	if (ret == -ENOENT)
+		return ret;
+	if (ret && plugin_load(path, DW_REMOTE_SYMBOL, &remote, other, sizeof(other)) == 0) {
+		ret = wrap_remote(providers, path, remote, out, error, error_size);
+		symbol = *out;
+	} else if (ret) {
+		snprintf(error, error_size, "%s is not a Driveway plug-in: %s", path, reason);
+	}
+	if (ret)
+		return ret;
+	*out = symbol;
+	return providers_check(symbol, path, error, error_size);
+}
+
 /* Load path, or find it among those that are loaded. */
 static int load(struct providers *providers, const char *path, const struct dw_provider **out, char *error,
 		size_t error_size)
 {
 	size_t size = strlen(path) + 1;
-	const void *symbol = NULL;
+	const struct dw_provider *provider = NULL;
 	struct loaded *loaded;
-	char reason[512] = "";
 	int ret;
 
 	pthread_mutex_lock(&providers->lock);
@@ -138,14 +202,7 @@ static int load(struct providers *providers, const char *path, const struct dw_p
 			goto out;
 		}
 	}
-	ret = plugin_load(path, DW_PROVIDER_SYMBOL, &symbol, reason, sizeof(reason));
-	if (ret == -ENOENT)
-		goto out;
-	if (ret) {
-		snprintf(error, error_size, "%s is not a Driveway plug-in: %s", path, reason);
-		goto out;
-	}
-	ret = providers_check(symbol, path, error, error_size);
+	ret = load_provider(providers, path, &provider, error, error_size);
 	if (ret)
 		goto out;
 	loaded = calloc(1, sizeof(*loaded) + size);
@@ -154,10 +211,10 @@ static int load(struct providers *providers, const char *path, const struct dw_p
 		goto out;
 	}
 	memcpy(loaded->path, path, size);
-	loaded->provider = symbol;
+	loaded->provider = provider;
 	loaded->next = providers->loaded;
 	providers->loaded = loaded;
-	*out = symbol;
+	*out = provider;
 out:
 	pthread_mutex_unlock(&providers->lock);
 	return ret;

@@ -2,7 +2,7 @@
 /*
  * cloud.c - what status prints of a drive whose files live on a server
  *
- * The facts are the drive's own (member "provider" of a drive in status --json): the connection, how full account and
+ * The facts are the drive's own (member "provider_status" of a drive in status --json): the connection, how full account and
  * cache are, what is under way to the server with its progress, conflicts and failures.
  */
 #include <stdio.h>

@@ -93,8 +93,8 @@ static void print_drive(json_t *drive)
 	print_number(drive, "replays", "replays");
 	print_number(drive, "errors", "errors");
 	print_text(drive, "cache", "cache");
-	if (json_is_object(json_object_get(drive, "provider")))
-		cloud_print(json_object_get(drive, "provider"));
+	if (json_is_object(json_object_get(drive, "provider_status")))
+		cloud_print(json_object_get(drive, "provider_status"));
 	print_since(drive);
 }
 

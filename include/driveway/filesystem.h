@@ -450,6 +450,11 @@ struct dw_filesystem_ops {
 	 * one comes. NULL: always ready. */
 	int (*poll)(struct dw_filesystem *fs, const struct dw_request *req, uint64_t node, uint64_t handle,
 		    uint32_t events, uint64_t wake, uint32_t *ready);
+
+	/* Facts about the whole for `driveway status`: one JSON object, NUL-terminated. *size comes as the room in
+	 * json and leaves as the length. Never waits for a network. NULL: there are none. -ERANGE (*size is the length
+	 * that it needs). */
+	int (*report)(struct dw_filesystem *fs, char *json, size_t *size);
 };
 
 /* dw_filesystem.flags */

@@ -10,7 +10,7 @@
 
 int plugin_folders(char *folders[PLUGIN_FOLDERS_MAX + 1])
 {
-	static const char *const built[] = {"filesystems/archive", "remotes/box", "remotes/folder"};
+	static const char *const built[] = {"filesystems/archive", "remotes/box", "remotes/folder", "cache"};
 	char self[PATH_MAX], beside[PATH_MAX + 64];
 	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	const char *parent;

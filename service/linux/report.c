@@ -11,10 +11,12 @@
 #include "version.h"
 
 #define PROBE_SECONDS 1
+#define REPORT_MAX    (256u << 10)
 
 /* A question after the size, on a thread of its own because it may never be answered. */
 struct probe {
 	struct mapping *mapping;
+	char *facts; /* what the file system tells of itself, REPORT_MAX bytes; "": nothing */
 	pthread_mutex_t lock;
 	pthread_cond_t done_changed;
 	bool done;
@@ -27,7 +29,13 @@ static void probe_free(struct probe *probe)
 {
 	pthread_mutex_destroy(&probe->lock);
 	pthread_cond_destroy(&probe->done_changed);
+	free(probe->facts);
 	free(probe);
+}
+
+static bool has_op(const struct dw_filesystem *fs, size_t offset)
+{
+	return fs->ops->size >= offset + sizeof(void *) && *(void *const *)((const char *)fs->ops + offset);
 }
 
 static void *run_probe(void *argument)
@@ -46,8 +54,14 @@ static void *run_probe(void *argument)
 		.interrupted = &interrupted,
 	};
 	struct dw_statfs answer = {0};
-	int result = fs->ops->statfs(fs, &request, DW_NODE_ROOT, &answer);
+	size_t length = REPORT_MAX;
+	int result = -ENOSYS;
 	bool abandoned;
+
+	if (has_op(fs, offsetof(struct dw_filesystem_ops, statfs)))
+		result = fs->ops->statfs(fs, &request, DW_NODE_ROOT, &answer);
+	if (has_op(fs, offsetof(struct dw_filesystem_ops, report)) && fs->ops->report(fs, probe->facts, &length))
+		probe->facts[0] = '\0';
 
 	pthread_mutex_lock(&mapping->lock);
 	mapping->probing = false;
@@ -75,7 +89,8 @@ static bool probe_begin(struct mapping *mapping)
 
 	pthread_mutex_lock(&mapping->lock);
 	if (!mapping->probing && drives_state(mapping->service->drives, &mapping->drive) == DRIVE_READY && fs &&
-	    fs->ops->size >= offsetof(struct dw_filesystem_ops, statfs) + sizeof(fs->ops->statfs) && fs->ops->statfs) {
+	    (has_op(fs, offsetof(struct dw_filesystem_ops, statfs)) ||
+	     has_op(fs, offsetof(struct dw_filesystem_ops, report)))) {
 		mapping->probing = true;
 		claimed = true;
 	}
@@ -92,7 +107,7 @@ static void probe_cancel(struct mapping *mapping)
 }
 
 /* 0, or -ETIMEDOUT, -EAGAIN (another question is still under way), or the file system's own error. */
-static int ask_size(struct mapping *mapping, struct dw_statfs *out)
+static int ask(struct mapping *mapping, struct dw_statfs *out, json_t **facts)
 {
 	struct probe *probe = calloc(1, sizeof(*probe));
 	pthread_condattr_t attributes;
@@ -102,6 +117,11 @@ static int ask_size(struct mapping *mapping, struct dw_statfs *out)
 
 	if (!probe)
 		return -ENOMEM;
+	probe->facts = calloc(1, REPORT_MAX);
+	if (!probe->facts) {
+		free(probe);
+		return -ENOMEM;
+	}
 	probe->mapping = mapping;
 	pthread_mutex_init(&probe->lock, NULL);
 	pthread_condattr_init(&attributes);
@@ -129,6 +149,7 @@ static int ask_size(struct mapping *mapping, struct dw_statfs *out)
 	if (done) {
 		ret = probe->result;
 		*out = probe->answer;
+		*facts = json_loads(probe->facts, 0, NULL);
 	}
 	pthread_mutex_unlock(&probe->lock);
 	if (done)
@@ -183,18 +204,18 @@ json_t *report_brief(struct mapping *mapping)
 json_t *report_full(struct mapping *mapping)
 {
 	json_t *object = report_brief(mapping);
-	json_t *more, *size = NULL;
+	json_t *more, *size = NULL, *facts = NULL;
 	struct dw_statfs answer = {0};
 
 	if (!object)
 		return NULL;
-	if (ask_size(mapping, &answer) == 0)
+	if (ask(mapping, &answer, &facts) == 0)
 		size = json_pack("{s:I, s:I, s:I, s:I}", "total", (json_int_t)(answer.blocks * answer.block_size),
 				 "free", (json_int_t)(answer.blocks_available * answer.block_size), "files",
 				 (json_int_t)answer.files, "files_free", (json_int_t)answer.files_free);
-	more = json_pack("{s:s?, s:I, s:I, s:o?}", "cache", mapping->drive.request->cache, "errors",
+	more = json_pack("{s:s?, s:I, s:I, s:o?, s:o?}", "cache", mapping->drive.request->cache, "errors",
 			 (json_int_t)atomic_load(&mapping->errors), "restarts", (json_int_t)mapping->service->restarts,
-			 "size", size);
+			 "size", size, "provider_status", facts);
 	if (!more || json_object_update(object, more)) {
 		json_decref(object);
 		object = NULL;

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * absorb_internal.h - what the two files of absorb.h share
+ *
+ *    absorb.c          the batch; items that are there, items that are gone
+ *    absorb_answer.c   answers to our own calls, and nodes that are set aside
+ */
+#ifndef CACHE_ABSORB_INTERNAL_H
+#define CACHE_ABSORB_INTERNAL_H
+
+#include "cache/absorb.h"
+
+#define ABSORB_DEPTH 4096u /* folders below one another */
+
+enum absorb_kind {
+	ABSORB_NODE,	/* the kernel forgets bytes and attributes of a node */
+	ABSORB_ENTRY,	/* or a name */
+	ABSORB_DELETED, /* or a name whose node is gone, which those who watch the folder are told */
+};
+
+struct absorb_told {
+	enum absorb_kind kind;
+	uint64_t parent, node;
+	char *name;
+};
+
+struct absorb {
+	struct cache *cache;
+	struct database_connection *connection;
+	struct absorb_told *told;
+	size_t count, room;
+	int error;
+	bool replacing; /* cache->replacing counts this one */
+};
+
+/* An item, and what it means for a row. */
+struct absorb_seen {
+	const struct dw_remote_item *item;
+	char *set; /* its properties; NULL: not known */
+	uint32_t mode, uid, gid;
+	uint64_t size;
+	int64_t modified; /* the item's own time; 0: not known */
+	int64_t mtime, btime;
+};
+
+/* What the kernel is told after the commit. No memory: the whole batch fails. */
+void absorb_tell(struct absorb *absorb, enum absorb_kind kind, uint64_t parent, uint64_t node, const char *name);
+int absorb_seen_read(struct absorb *absorb, const struct dw_remote_item *item, struct absorb_seen *out);
+/* The columns of the item of node id become what seen->item says. */
+int absorb_store_item(struct absorb *absorb, uint64_t id, const char *remote_parent, const struct absorb_seen *seen);
+
+#endif

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+#include "cache/listing.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cache/absorb.h"
+#include "cache/feed.h"
+#include "cache/items.h"
+#include "support/workers.h"
+
+#define LISTERS	    16u
+#define SECOND	    UINT64_C(1000000000)
+#define WATCH	    (SECOND / 50) /* how often who waits looks whether it was interrupted */
+#define BEGIN_AGAIN 3u		  /* times, when the service forgets a position in the list */
+#define SWEEP	    500		  /* children that are gone, in one transaction */
+
+struct listing {
+	struct workers_job job; /* first */
+	struct listing *next;
+	struct cache *cache;
+	uint64_t folder;
+	/* Guarded by listings.lock. */
+	unsigned users;
+	uint64_t pages;
+	bool ended;
+	int error;
+};
+
+struct listings {
+	struct workers *workers;
+	pthread_mutex_t lock; /* a leaf */
+	pthread_cond_t changed;
+	struct listing *running;
+};
+
+int listings_start(struct listings **out, struct cache *cache)
+{
+	struct listings *listings = calloc(1, sizeof(*listings));
+	pthread_condattr_t monotonic;
+	int ret;
+
+	(void)cache;
+	if (!listings)
+		return -ENOMEM;
+	pthread_mutex_init(&listings->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&listings->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	ret = workers_create(&listings->workers, "dw-list", LISTERS);
+	if (ret) {
+		listings_stop(listings);
+		return ret;
+	}
+	*out = listings;
+	return 0;
+}
+
+void listings_stop(struct listings *listings)
+{
+	if (listings->workers)
+		workers_destroy(listings->workers);
+	pthread_cond_destroy(&listings->changed);
+	pthread_mutex_destroy(&listings->lock);
+	free(listings);
+}
+
+bool listing_needed(struct cache *cache, const struct node_row *row)
+{
+	if (!row->has_remote || row->listed >= atomic_load(&cache->generation))
+		return false;
+	return row->listed == 0 || cache_is_online(cache);
+}
+
+static struct listing *find(struct listings *listings, uint64_t folder)
+{
+	struct listing *found = listings->running;
+
+	while (found && found->folder != folder)
+		found = found->next;
+	return found;
+}
+
+bool listing_runs(struct cache *cache, uint64_t folder)
+{
+	struct listings *listings = cache->listings;
+	bool runs;
+
+	if (!listings)
+		return false;
+	pthread_mutex_lock(&listings->lock);
+	runs = find(listings, folder) != NULL;
+	pthread_mutex_unlock(&listings->lock);
+	return runs;
+}
+
+/* lock is held. */
+static void put(struct listing *listing)
+{
+	if (--listing->users == 0)
+		free(listing);
+}
+
+void listing_put(struct cache *cache, struct listing *listing)
+{
+	pthread_mutex_lock(&cache->listings->lock);
+	put(listing);
+	pthread_mutex_unlock(&cache->listings->lock);
+}
+
+/* --- The lister ---------------------------------------------------------------------------------------- */
+
+static void page_has_come(struct listing *listing)
+{
+	struct listings *listings = listing->cache->listings;
+
+	pthread_mutex_lock(&listings->lock);
+	listing->pages++;
+	pthread_cond_broadcast(&listings->changed);
+	pthread_mutex_unlock(&listings->lock);
+}
+
+static int absorb_page(struct listing *listing, const struct items *page)
+{
+	struct absorb *absorb;
+	int ret = absorb_begin(&absorb, listing->cache);
+
+	for (size_t i = 0; !ret && i < page->count; i++)
+		ret = absorb_item(absorb, listing->folder, &page->list[i].item);
+	if (!absorb)
+		return ret;
+	if (ret) {
+		absorb_abandon(absorb);
+		return ret;
+	}
+	return absorb_finish(absorb);
+}
+
+/* The number of this listing, and the generation that it makes the folder's. */
+static int take_number(struct cache *cache, int64_t *number, int64_t *generation)
+{
+	struct database_connection *connection = database_write(cache->database);
+	int ret;
+
+	*number = atomic_load(&cache->heard) + 1;
+	*generation = atomic_load(&cache->generation);
+	ret = database_set_number(connection, "heard", *number);
+	if (ret) {
+		database_rollback(connection);
+		return ret;
+	}
+	/* Within the transaction: what is absorbed from now on has this number. */
+	atomic_store(&cache->heard, *number);
+	return database_commit(connection);
+}
+
+/* Some of the children that the server told nothing of: their number. */
+static int sweep_some(struct absorb *absorb, uint64_t folder, int64_t number)
+{
+	struct database_connection *connection = absorb_connection(absorb);
+	sqlite3_stmt *query = database_statement(connection,
+						 "SELECT id FROM node INDEXED BY node_by_parent WHERE parent = ? AND "
+						 "heard < ? AND remote IS NOT NULL AND dirty & 2 = 0 LIMIT 500");
+	struct node_item *item = malloc(sizeof(*item));
+	uint64_t gone[SWEEP];
+	int count = 0, ret = 0;
+
+	if (!item)
+		return -ENOMEM;
+	sqlite3_bind_int64(query, 1, (int64_t)folder);
+	sqlite3_bind_int64(query, 2, number);
+	while (count < SWEEP && (ret = database_step(connection, query)) > 0)
+		gone[count++] = (uint64_t)sqlite3_column_int64(query, 0);
+	if (query)
+		sqlite3_reset(query);
+	for (int i = 0; ret >= 0 && i < count; i++) {
+		ret = nodes_item(connection, gone[i], item);
+		if (!ret)
+			ret = absorb_gone(absorb, item->remote);
+	}
+	free(item);
+	return ret < 0 ? ret : count;
+}
+
+static int sweep(struct listing *listing, int64_t number, int64_t generation)
+{
+	struct cache *cache = listing->cache;
+	struct absorb *absorb;
+	sqlite3_stmt *set;
+	int count, ret;
+
+	do {
+		ret = absorb_begin(&absorb, cache);
+		if (ret)
+			return ret;
+		count = sweep_some(absorb, listing->folder, number);
+		if (count < 0) {
+			absorb_abandon(absorb);
+			return count;
+		}
+		if (count < SWEEP) {
+			set = database_statement(absorb_connection(absorb), "UPDATE node SET listed = ? WHERE id = ?");
+			sqlite3_bind_int64(set, 1, generation);
+			sqlite3_bind_int64(set, 2, (int64_t)listing->folder);
+			database_run(absorb_connection(absorb), set);
+		}
+		ret = absorb_finish(absorb);
+	} while (!ret && count == SWEEP);
+	return ret;
+}
+
+static int list_pages(struct listing *listing, const char *remote)
+{
+	struct cache *cache = listing->cache;
+	char cursor[DW_REMOTE_CURSOR_MAX + 1] = "";
+	struct items page = {0};
+	struct dw_remote_items to = {.item = items_take, .context = &page};
+	struct dw_remote_call call;
+	int ret;
+
+	do {
+		cache_call(cache, &call, NULL);
+		ret = cache->remote->ops->list(cache->remote, &call, remote, cursor, &to);
+		(void)cache_answered(cache, ret, &call);
+		if (!ret)
+			ret = absorb_page(listing, &page);
+		items_clear(&page);
+		if (!ret)
+			page_has_come(listing);
+	} while (!ret && cursor[0] && !atomic_load(&cache->stopping));
+	if (!ret && cursor[0])
+		ret = -ECANCELED;
+	if (ret == -ENOENT || ret == -ENOTDIR || ret == DW_REMOTE_TRASHED)
+		cache_log(cache, 2, "a folder that was to be listed is gone: %s", call.message);
+	return ret;
+}
+
+static int list_folder(struct listing *listing)
+{
+	struct cache *cache = listing->cache;
+	struct database_connection *connection;
+	struct node_item *item = malloc(sizeof(*item));
+	struct dw_remote_call call;
+	int64_t number = 0, generation = 0;
+	int ret;
+
+	if (!item)
+		return -ENOMEM;
+	connection = database_read(cache->database);
+	ret = nodes_item(connection, listing->folder, item);
+	database_read_end(connection);
+	if (ret || !item->remote[0])
+		goto out;
+	cache_call(cache, &call, NULL);
+	ret = feed_prepare(cache, &call);
+	if (ret)
+		goto out;
+	ret = take_number(cache, &number, &generation);
+	for (unsigned tries = 0; !ret && tries < BEGIN_AGAIN; tries++) {
+		ret = list_pages(listing, item->remote);
+		if (ret != DW_REMOTE_EXPIRED)
+			break;
+		ret = tries + 1 < BEGIN_AGAIN ? 0 : ret;
+	}
+	if (!ret)
+		ret = sweep(listing, number, generation);
+out:
+	free(item);
+	return ret;
+}
+
+static void run(struct workers_job *job)
+{
+	struct listing *listing = (struct listing *)job;
+	struct listings *listings = listing->cache->listings;
+	struct listing **link = &listings->running;
+	int ret = list_folder(listing);
+
+	pthread_mutex_lock(&listings->lock);
+	listing->ended = true;
+	listing->error = ret;
+	while (*link != listing)
+		link = &(*link)->next;
+	*link = listing->next;
+	put(listing);
+	pthread_cond_broadcast(&listings->changed);
+	pthread_mutex_unlock(&listings->lock);
+}
+
+/* --- Those who wait ------------------------------------------------------------------------------------ */
+
+int listing_get(struct cache *cache, uint64_t folder, struct listing **out)
+{
+	struct listings *listings = cache->listings;
+	struct listing *listing;
+	int ret = 0;
+
+	pthread_mutex_lock(&listings->lock);
+	listing = find(listings, folder);
+	if (listing) {
+		listing->users++;
+	} else {
+		listing = calloc(1, sizeof(*listing));
+		if (!listing) {
+			ret = -ENOMEM;
+			goto out;
+		}
+		listing->job.run = run;
+		listing->cache = cache;
+		listing->folder = folder;
+		listing->users = 2;
+		listing->next = listings->running;
+		listings->running = listing;
+		ret = workers_submit(listings->workers, &listing->job);
+		if (ret) {
+			listings->running = listing->next;
+			free(listing);
+		}
+	}
+out:
+	pthread_mutex_unlock(&listings->lock);
+	if (!ret)
+		*out = listing;
+	return ret;
+}
+
+uint64_t listing_pages(struct cache *cache, struct listing *listing, bool *ended, int *error)
+{
+	uint64_t pages;
+
+	pthread_mutex_lock(&cache->listings->lock);
+	pages = listing->pages;
+	*ended = listing->ended;
+	*error = listing->error;
+	pthread_mutex_unlock(&cache->listings->lock);
+	return pages;
+}
+
+int listing_wait(struct cache *cache, struct listing *listing, uint64_t pages, uint64_t deadline,
+		 const volatile uint32_t *interrupted)
+{
+	struct listings *listings = cache->listings;
+	int ret = 0;
+
+	pthread_mutex_lock(&listings->lock);
+	while (!ret && !listing->ended && listing->pages <= pages) {
+		uint64_t now = cache_clock(), until = now + WATCH;
+		struct timespec at = {.tv_sec = (time_t)(until / SECOND), .tv_nsec = (long)(until % SECOND)};
+
+		if (interrupted && *interrupted)
+			ret = -EINTR;
+		else if (now >= deadline)
+			ret = -ETIMEDOUT;
+		else
+			(void)pthread_cond_timedwait(&listings->changed, &listings->lock, &at);
+	}
+	pthread_mutex_unlock(&listings->lock);
+	return ret;
+}
+
+int listing_complete(struct cache *cache, const struct dw_request *req, const struct node_row *row)
+{
+	uint64_t deadline = cache_clock() + cache->options.timeout;
+	struct listing *listing;
+	bool ended;
+	int error, ret;
+
+	if (!listing_needed(cache, row))
+		return 0;
+	if (req->flags & DW_REQUEST_NOWAIT)
+		return -EAGAIN;
+	ret = listing_get(cache, row->id, &listing);
+	if (ret)
+		return ret;
+	do {
+		ret = listing_wait(cache, listing, UINT64_MAX, deadline, req->interrupted);
+		(void)listing_pages(cache, listing, &ended, &error);
+	} while (!ret && !ended);
+	if (!ret)
+		ret = cache_errno(error);
+	listing_put(cache, listing);
+	return ret;
+}

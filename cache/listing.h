@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * listing.h - folders are listed when first needed, and again when the feed has lost track
+ *
+ * One lister a folder, on a thread of a pool; those who need the folder wait for it, each as far as it has to: a lookup
+ * until its name has come, a readdir until there is a row behind its offset, the others until the end. A page is a
+ * transaction. The listing takes its number from meta.heard at the start; when the last page has come, children that
+ * the server told nothing of since (node.heard is less) are gone, and the folder is listed in the generation that was
+ * current when the listing began.
+ *
+ *    unlisted --------> being listed --------> listed (node.listed = generation)
+ *        ^                   | error                    | generation raised, or nodes_unlist
+ *        +-------------------+--------------------------+
+ *
+ * Threads: any. listings.lock is a leaf: the database is not touched while it is held.
+ */
+#ifndef CACHE_LISTING_H
+#define CACHE_LISTING_H
+
+#include "cache/nodes.h"
+
+struct listing; /* one folder that is being listed; counted */
+
+int listings_start(struct listings **out, struct cache *cache);
+/* cache->stopping is set, so that calls of the remote end. */
+void listings_stop(struct listings *listings);
+
+/* Does the folder have to be listed before row can be believed? Offline a list that is old is better than none. */
+bool listing_needed(struct cache *cache, const struct node_row *row);
+/* Is it being listed now? Any thread, any lock may be held. */
+bool listing_runs(struct cache *cache, uint64_t folder);
+/* Join the listing of folder, or begin one; put it. -ENOMEM, -EAGAIN. */
+int listing_get(struct cache *cache, uint64_t folder, struct listing **out);
+void listing_put(struct cache *cache, struct listing *listing);
+/* How many pages have come; ended: the listing is over, and *error is how (0: the folder is listed). */
+uint64_t listing_pages(struct cache *cache, struct listing *listing, bool *ended, int *error);
+/* Wait until there are more pages than that, or it is over. deadline: CLOCK_MONOTONIC nanoseconds. -ETIMEDOUT, -EINTR.
+ */
+int listing_wait(struct cache *cache, struct listing *listing, uint64_t pages, uint64_t deadline,
+		 const volatile uint32_t *interrupted);
+/* Until it is over. Its error as cache_answered gives it. For whom needs the whole folder: rmdir, a rename onto it. */
+int listing_complete(struct cache *cache, const struct dw_request *req, const struct node_row *row);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+#include "cache/operations.h"
+#include "cache/sync.h"
+
+/* What is to be made. */
+struct making {
+	uint64_t parent;
+	const char *name;   /* NULL: without one */
+	const char *target; /* of a link */
+	uint32_t mode;
+};
+
+static int apply(struct database_connection *connection, struct cache *cache, const struct dw_request *req,
+		 const struct making *making, const struct node_row *folder, struct content *content, uint64_t *id)
+{
+	int64_t now = cache_now();
+	struct node_row row = {
+		.mode = making->mode,
+		.uid = req->uid == UINT32_MAX ? cache->uid : req->uid,
+		.gid = req->gid == UINT32_MAX ? cache->gid : req->gid,
+		.size = making->target ? strlen(making->target) : 0,
+		.mtime = now,
+		.ctime = now,
+		.atime = now,
+		.btime = now,
+		.content = content ? content_id(content) : 0,
+	};
+	int ret;
+
+	if (folder->mode & DW_MODE_SETGID) {
+		row.gid = folder->gid;
+		if (node_is_folder(&row))
+			row.mode |= DW_MODE_SETGID;
+	}
+	ret = nodes_make(connection, cache, making->name ? making->parent : 0, making->name, &row, making->target, id);
+	if (!ret && making->name)
+		ret = nodes_touch_folder(connection, making->parent);
+	return ret ? ret : nodes_set_done(connection, req->id, *id, 0);
+}
+
+/* The node, made or, when the request is replayed, found. */
+static int make(struct cache *cache, const struct dw_request *req, const struct making *making, struct dw_entry *out)
+{
+	struct database_connection *connection;
+	struct content *content = NULL;
+	struct node_row folder, row;
+	uint64_t id;
+	int ret = operation_done(cache, req, &id);
+
+	if (ret)
+		return ret < 0 ? ret : entry_read(cache, id, out);
+	ret = entry_find(cache, req, making->parent, making->name ? making->name : "/", true, &folder, &row);
+	if (ret != -ENOENT)
+		return ret ? ret : -EEXIST;
+	ret = making->name ? entry_may_make(cache, &folder, making->name)
+			   : entry_may(cache, &folder, DW_REMOTE_MAY_WRITE);
+	if (ret)
+		return ret;
+	connection = database_write(cache->database);
+	/* Removed while we looked. */
+	ret = nodes_read(connection, making->parent, &folder);
+	if (!ret && !folder.parent && folder.id != DW_NODE_ROOT)
+		ret = -ENOENT;
+	if (!ret && (making->mode & DW_MODE_TYPE) == DW_MODE_FILE)
+		ret = content_make(cache->contents, connection, &content);
+	if (!ret)
+		ret = apply(connection, cache, req, making, &folder, content, &id);
+	ret = operation_end(connection, ret);
+	if (content) {
+		if (ret)
+			content_discard(content);
+		content_put(content);
+	}
+	if (ret)
+		return ret;
+	if (making->name)
+		sync_wake(cache->sync);
+	return entry_read(cache, id, out);
+}
+
+int cache_mknod(struct dw_filesystem *fs, const struct dw_request *req, uint64_t parent, const char *name,
+		uint32_t mode, uint32_t rdev_major, uint32_t rdev_minor, struct dw_entry *out)
+{
+	struct making making = {.parent = parent, .name = name, .mode = mode};
+
+	(void)rdev_major;
+	(void)rdev_minor;
+	switch (mode & DW_MODE_TYPE) {
+	case 0:
+		making.mode |= DW_MODE_FILE;
+		break;
+	case DW_MODE_FILE:
+	case DW_MODE_FIFO:
+	case DW_MODE_SOCKET:
+		break;
+	default:
+		/* A device means something on one machine only. */
+		return -EPERM;
+	}
+	return make(cache_of(fs), req, &making, out);
+}
+
+int cache_mkdir(struct dw_filesystem *fs, const struct dw_request *req, uint64_t parent, const char *name,
+		uint32_t mode, struct dw_entry *out)
+{
+	const struct making making = {.parent = parent, .name = name, .mode = DW_MODE_FOLDER | (mode & 07777)};
+
+	return make(cache_of(fs), req, &making, out);
+}
+
+int cache_symlink(struct dw_filesystem *fs, const struct dw_request *req, uint64_t parent, const char *name,
+		  const char *target, struct dw_entry *out)
+{
+	const struct making making = {.parent = parent, .name = name, .target = target, .mode = NODE_LINK_MODE};
+
+	if (strlen(target) >= 4096)
+		return -ENAMETOOLONG;
+	return make(cache_of(fs), req, &making, out);
+}
+
+int cache_create(struct dw_filesystem *fs, const struct dw_request *req, uint64_t parent, const char *name,
+		 uint32_t mode, uint32_t flags, struct dw_entry *out, struct dw_open *open)
+{
+	const struct making making = {.parent = parent, .name = name, .mode = DW_MODE_FILE | (mode & 07777)};
+	int ret = make(cache_of(fs), req, &making, out);
+
+	if (!ret)
+		ret = files_open_node(cache_of(fs), req, out->node, flags & ~DW_O_TRUNC, open);
+	if (!ret && (flags & DW_O_ACCMODE) != DW_O_RDONLY)
+		out->attr_timeout = 0;
+	return ret;
+}
+
+int cache_tmpfile(struct dw_filesystem *fs, const struct dw_request *req, uint64_t parent, uint32_t mode,
+		  uint32_t flags, struct dw_entry *out, struct dw_open *open)
+{
+	const struct making making = {.parent = parent, .mode = DW_MODE_FILE | (mode & 07777)};
+	int ret = make(cache_of(fs), req, &making, out);
+
+	if (!ret)
+		ret = files_open_node(cache_of(fs), req, out->node, flags & ~DW_O_TRUNC, open);
+	if (!ret)
+		out->attr_timeout = 0;
+	return ret;
+}
