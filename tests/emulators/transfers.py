@@ -200,8 +200,7 @@ def session_ends(client):
     client.error(400, "missing_destination", "POST", "/files/upload_sessions", {"file_size": PART}, base=base)
     client.error(404, "not_found", "POST", "/files/upload_sessions", {**small, "folder_id": "5"}, base=base)
     client.error(400, "bad_request", "POST", "/files/upload_sessions", {"folder_id": "0", "file_name": "s"}, base=base)
-    client.error(403, "storage_limit_exceeded", "POST", "/files/upload_sessions", {**small, "file_size": 140 << 30}, base=base) \
-        if client.ok("GET", "/users/me")["space_amount"] < 140 << 30 else None
+    client.error(403, "file_size_limit_exceeded", "POST", "/files/upload_sessions", {**small, "file_size": 151 << 30}, base=base)
     session = Session(client, content, "aborted")
     session.put(0)
     client.ok("DELETE", session.ends["abort"], status=204)
@@ -224,6 +223,10 @@ def session_ends(client):
     client.emulator.control("POST", "clock", {"advance": 7 * 86400 + 1})
     assert session.put(1, status=410)["code"] == "session_expired"
     assert client.call("GET", session.ends["status"]).status == 410
+    client.emulator.control("POST", "clock", {"advance": 86400})
+    Session(client, content, "another")
+    assert client.call("GET", session.ends["status"]).status == 404
+    assert len(list((client.emulator.data / "sessions").iterdir())) == 0
 
 
 def session_restart(client):

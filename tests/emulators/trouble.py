@@ -172,6 +172,15 @@ def slowness(client):
         thread.join()
     assert time.monotonic() - began >= 0.8
     assert client.emulator.control("GET", "faults")["faults"][0]["fault"] == "bandwidth"
+    # What waits for a line that is almost closed goes on when it is opened.
+    client.emulator.control("DELETE", "faults")
+    fault("bandwidth", bytes_per_second=10)
+    thread = threading.Thread(target=client.download, args=(file,))
+    thread.start()
+    time.sleep(0.3)
+    client.emulator.control("DELETE", "faults")
+    thread.join(60)
+    assert not thread.is_alive()
     client.emulator.control("DELETE", "faults")
     fault("skew", seconds=-7200)
     date = email.utils.parsedate_to_datetime(client.call("GET", "/folders/0").headers["Date"]).timestamp()
