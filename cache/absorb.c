@@ -9,6 +9,7 @@
 #include "cache/active.h"
 #include "cache/listing.h"
 #include "cache/properties.h"
+#include "cache/sync.h"
 #include "support/text.h"
 
 #define SECOND INT64_C(1000000000)
@@ -403,7 +404,7 @@ static int insert(struct absorb *absorb, const struct node_row *folder, const ch
 		return ret;
 	id = (uint64_t)database_inserted(absorb->connection);
 	ret = absorb_store_item(absorb, id, remote_parent, seen);
-	if (!ret && seen->set && strstr(seen->set, PROPERTIES_PREFIX "xattr."))
+	if (!ret && seen->set && seen->set[0])
 		ret = properties_store_xattrs(absorb->connection, id, seen->set);
 	if (!ret && tell)
 		absorb_tell(absorb, ABSORB_ENTRY, folder->id, 0, name);
@@ -413,8 +414,12 @@ static int insert(struct absorb *absorb, const struct node_row *folder, const ch
 static int add(struct absorb *absorb, const struct node_row *folder, const char *remote_parent, bool listed,
 	       const struct absorb_seen *seen)
 {
-	int ret = make_room(absorb, folder, remote_parent, 0, seen);
+	int ret;
 
+	/* The echo of a call of ours, whose answer is still to come. */
+	if (absorb->cache->sync && sync_is_placing(absorb->cache->sync, remote_parent, seen->item->name))
+		return 0;
+	ret = make_room(absorb, folder, remote_parent, 0, seen);
 	if (ret != ROOM_FREE)
 		return ret < 0 ? ret : 0;
 	/* Nobody was told yet what is in a folder that is listed for the first time. */

@@ -73,8 +73,10 @@ int absorb_answer(struct absorb *absorb, uint64_t node, int64_t change, uint32_t
 	sqlite3_stmt *put;
 	int ret = nodes_read(absorb->connection, node, &row);
 
-	if (ret == -ENOENT || (!ret && !row.parent))
-		return remove_answer(absorb, item);
+	if (ret == -ENOENT || (!ret && !row.parent)) {
+		ret = remove_twin(absorb, node, item->id);
+		return ret ? ret : remove_answer(absorb, item);
+	}
 	if (!ret)
 		ret = remove_twin(absorb, node, item->id);
 	if (!ret)

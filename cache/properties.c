@@ -14,6 +14,7 @@
 #define KEY_OWNER  PROPERTIES_PREFIX "owner"
 #define KEY_MTIME  PROPERTIES_PREFIX "mtime"
 #define KEY_XATTR  PROPERTIES_PREFIX "xattr."
+#define KEY_LONG   PROPERTIES_PREFIX "long."
 #define KEY_MAX	   64u
 #define VALUE_MAX  (PROPERTIES_BYTES / 2)
 #define XATTR_NAME 255u
@@ -110,9 +111,21 @@ static bool key_is(const struct line *line, const char *key)
 
 /* --- Names and values of attributes -------------------------------------------------------------------- */
 
-int properties_xattr_key(const char *name, char key[65])
+/* A name that is too long for a key: the key is its hash, and the value begins with it. */
+static void long_key(const char *name, char key[KEY_MAX + 1])
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+	(void)text_format(key, KEY_MAX + 1, KEY_LONG "%016" PRIx64, hash);
+}
+
+/* The key of an attribute; false: its name is too long, and stands in the value. */
+static bool xattr_key(const char *name, char key[KEY_MAX + 1])
 {
 	static const char digits[] = "0123456789abcdef";
+	const char *whole = name;
 	size_t at = strlen(KEY_XATTR);
 
 	memcpy(key, KEY_XATTR, at);
@@ -120,8 +133,10 @@ int properties_xattr_key(const char *name, char key[65])
 		unsigned char one = (unsigned char)*name;
 		bool plain = one == '-' || (one >= '0' && one <= '9') || ((one | 0x20) >= 'a' && (one | 0x20) <= 'z');
 
-		if (at + (plain ? 1 : 3) > KEY_MAX)
-			return -E2BIG;
+		if (at + (plain ? 1 : 3) > KEY_MAX) {
+			long_key(whole, key);
+			return false;
+		}
 		if (plain) {
 			key[at++] = (char)one;
 		} else {
@@ -131,7 +146,7 @@ int properties_xattr_key(const char *name, char key[65])
 		}
 	}
 	key[at] = '\0';
-	return 0;
+	return true;
 }
 
 static int hex_of(char digit)
@@ -278,40 +293,86 @@ void properties_read(const char *set, struct properties_facts *out)
 	}
 }
 
+/* The name and the value that a line stands for; value is malloc'd. 1; 0: it is no attribute, or makes no sense. */
+static int read_xattr(const struct line *line, char name[XATTR_NAME + 1], uint8_t **value, int64_t *size)
+{
+	bool is_long = line->key_length > strlen(KEY_LONG) && memcmp(line->key, KEY_LONG, strlen(KEY_LONG)) == 0;
+	bool is_short = line->key_length > strlen(KEY_XATTR) && memcmp(line->key, KEY_XATTR, strlen(KEY_XATTR)) == 0;
+	const char *text = line->value, *dot = memchr(line->value, '.', line->value_length);
+	size_t length = line->value_length;
+	uint8_t long_name[XATTR_NAME + 2];
+	int64_t named;
+
+	if (is_long && dot && dot - text <= (ptrdiff_t)(XATTR_NAME * 4 / 3)) {
+		named = decode(text, (size_t)(dot - text), long_name);
+		if (named <= 0 || named > XATTR_NAME || memchr(long_name, 0, (size_t)named))
+			return 0;
+		memcpy(name, long_name, (size_t)named);
+		name[named] = '\0';
+		length -= (size_t)(dot + 1 - text);
+		text = dot + 1;
+	} else if (is_long || !is_short ||
+		   !xattr_name(line->key + strlen(KEY_XATTR), line->key_length - strlen(KEY_XATTR), name)) {
+		return 0;
+	}
+	*value = malloc(length + 1);
+	if (!*value)
+		return -ENOMEM;
+	*size = decode(text, length, *value);
+	if (*size >= 0)
+		return 1;
+	free(*value);
+	return 0;
+}
+
 int properties_store_xattrs(struct database_connection *connection, uint64_t id, const char *set)
 {
 	sqlite3_stmt *put = database_statement(connection, "DELETE FROM xattr WHERE node = ?");
+	char name[XATTR_NAME + 1];
 	struct line line;
+	uint8_t *value;
+	int64_t size;
 	int ret;
 
 	sqlite3_bind_int64(put, 1, (int64_t)id);
 	ret = database_run(connection, put);
 	while (!ret && next_line(&set, &line)) {
-		size_t prefix = strlen(KEY_XATTR);
-		char name[XATTR_NAME + 1];
-		uint8_t *value;
-		int64_t size;
-
-		if (line.key_length <= prefix || memcmp(line.key, KEY_XATTR, prefix) != 0 ||
-		    !xattr_name(line.key + prefix, line.key_length - prefix, name))
+		ret = read_xattr(&line, name, &value, &size);
+		if (ret <= 0)
 			continue;
-		value = malloc(line.value_length + 1);
-		if (!value)
-			return -ENOMEM;
-		size = decode(line.value, line.value_length, value);
-		if (size >= 0) {
-			put = database_statement(connection, "INSERT OR REPLACE INTO xattr VALUES(?, ?, ?)");
-			sqlite3_bind_int64(put, 1, (int64_t)id);
-			sqlite3_bind_blob(put, 2, name, (int)strlen(name), SQLITE_STATIC);
-			sqlite3_bind_blob(put, 3, value, (int)size, SQLITE_STATIC);
-			ret = database_run(connection, put);
-		}
+		put = database_statement(connection, "INSERT OR REPLACE INTO xattr VALUES(?, ?, ?)");
+		sqlite3_bind_int64(put, 1, (int64_t)id);
+		sqlite3_bind_blob(put, 2, name, (int)strlen(name), SQLITE_STATIC);
+		sqlite3_bind_blob(put, 3, value, (int)size, SQLITE_STATIC);
+		ret = database_run(connection, put);
 		free(value);
 	}
 	return ret;
 }
 
 /* --- To the server ------------------------------------------------------------------------------------- */
+
+static int add_xattr(struct set *all, const char *name, const void *bytes, size_t size)
+{
+	char key[KEY_MAX + 1], *value = encode(bytes, size), *named = NULL, *both = NULL;
+	size_t room;
+	int ret = value ? 0 : -ENOMEM;
+
+	if (!ret && !xattr_key(name, key)) {
+		named = encode((const uint8_t *)name, strlen(name));
+		room = named ? strlen(named) + strlen(value) + 2 : 0;
+		both = named ? malloc(room) : NULL;
+		if (both)
+			(void)text_format(both, room, "%s.%s", named, value);
+		ret = both ? 0 : -ENOMEM;
+	}
+	if (!ret)
+		ret = set_add(all, key, both ? both : value);
+	free(both);
+	free(named);
+	free(value);
+	return ret;
+}
 
 static int add_xattrs(struct database_connection *connection, uint64_t id, struct set *all)
 {
@@ -320,20 +381,14 @@ static int add_xattrs(struct database_connection *connection, uint64_t id, struc
 
 	sqlite3_bind_int64(query, 1, (int64_t)id);
 	while ((ret = database_step(connection, query)) > 0) {
-		char name[XATTR_NAME + 1], key[KEY_MAX + 1];
+		char name[XATTR_NAME + 1];
 		size_t length = (size_t)sqlite3_column_bytes(query, 0);
-		char *value;
 
 		if (length == 0 || length > XATTR_NAME)
 			continue;
 		memcpy(name, sqlite3_column_blob(query, 0), length);
 		name[length] = '\0';
-		ret = properties_xattr_key(name, key);
-		if (ret)
-			break;
-		value = encode(sqlite3_column_blob(query, 1), (size_t)sqlite3_column_bytes(query, 1));
-		ret = value ? set_add(all, key, value) : -ENOMEM;
-		free(value);
+		ret = add_xattr(all, name, sqlite3_column_blob(query, 1), (size_t)sqlite3_column_bytes(query, 1));
 		if (ret)
 			break;
 	}

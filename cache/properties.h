@@ -6,7 +6,8 @@
  *    dw.owner       uid:gid, where it is not the drive's own
  *    dw.mtime       seconds.nanoseconds, where it is another second than the item's modified time
  *    dw.xattr.NAME  an extended attribute, its value in base64url. Bytes of NAME other than letters, digits and '-' are
- *                   written as _XX (hexadecimal); names that get longer than 64 bytes in all are refused by setxattr
+ *                   written as _XX (hexadecimal)
+ *    dw.long.HASH   one whose key would be longer than 64 bytes: its name, '.', its value, both in base64url
  *
  * A set of properties is a text: "key=value\n" for each, sorted by key. node.properties holds the set that the server
  * has; properties_want makes the set that it should have; the difference is what set_properties is called with.
@@ -51,8 +52,5 @@ struct properties_change {
 };
 int properties_difference(const char *have, const char *want, struct properties_change *out);
 void properties_change_free(struct properties_change *change);
-
-/* The key of an extended attribute. -E2BIG: too long. key has room for 65 bytes. */
-int properties_xattr_key(const char *name, char key[65]);
 
 #endif

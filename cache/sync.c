@@ -186,6 +186,7 @@ static struct sync_job *take_job(struct sync *sync, const struct sync_task *task
 	if (job) {
 		job->used = true;
 		job->task = *task;
+		job->parent[0] = job->name[0] = '\0';
 		job->job.run = run_job;
 	}
 	pthread_mutex_unlock(&sync->lock);
@@ -338,6 +339,18 @@ void sync_stop(struct sync *sync)
 	pthread_cond_destroy(&sync->wake);
 	pthread_mutex_destroy(&sync->lock);
 	free(sync);
+}
+
+bool sync_is_placing(struct sync *sync, const char *parent, const char *name)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&sync->lock);
+	for (size_t i = 0; i < SYNC_TASKS && !found; i++)
+		found = sync->jobs[i].used && strcmp(sync->jobs[i].name, name) == 0 &&
+			strcmp(sync->jobs[i].parent, parent) == 0;
+	pthread_mutex_unlock(&sync->lock);
+	return found;
 }
 
 size_t sync_transfers(struct sync *sync, struct sync_transfer *out, size_t maximum)

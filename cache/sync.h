@@ -35,6 +35,12 @@ void sync_wake(struct sync *sync);
  */
 int sync_wait(struct cache *cache, uint64_t node, uint64_t deadline, const volatile uint32_t *interrupted);
 
+/*
+ * Is a call under way that puts something new to this name in the folder parent (its remote id)? Then an item that the
+ * server tells of there is its answer, which absorb_answer will bring. Any thread, any lock may be held.
+ */
+bool sync_is_placing(struct sync *sync, const char *parent, const char *name);
+
 /* A transfer that is under way. */
 struct sync_transfer {
 	uint64_t node;

@@ -39,6 +39,9 @@ struct sync_job {
 	struct sync *sync;
 	bool used;
 	struct sync_task task;
+	/* Where it puts something new; "": nowhere. sync->lock. */
+	char parent[DW_REMOTE_ID_MAX + 1];
+	char name[NODE_NAME_SIZE];
 	/* The transfer, for status; sync->lock. */
 	uint64_t bytes, sent;
 	int64_t began; /* 0: none */

@@ -88,6 +88,9 @@ int sync_keep_both(struct sync_job *job, const struct sync_subject *subject, con
 
 	if (ret)
 		return ret;
+	pthread_mutex_lock(&job->sync->lock);
+	job->name[0] = '\0';
+	pthread_mutex_unlock(&job->sync->lock);
 	ret = absorb_aside(absorb, subject->row.id);
 	if (!ret)
 		ret = absorb_item(absorb, subject->row.parent, there);
@@ -247,6 +250,15 @@ out:
 	return ret;
 }
 
+/* Tell absorb what is about to come (sync_is_placing). */
+static void show_place(struct sync_job *job, const struct sync_subject *subject)
+{
+	pthread_mutex_lock(&job->sync->lock);
+	memcpy(job->parent, subject->parent, sizeof(job->parent));
+	memcpy(job->name, subject->name, sizeof(job->name));
+	pthread_mutex_unlock(&job->sync->lock);
+}
+
 /* One call of the remote that brings the server nearer. */
 static int step(struct sync_job *job, const struct sync_subject *subject, struct dw_remote_call *call)
 {
@@ -256,6 +268,8 @@ static int step(struct sync_job *job, const struct sync_subject *subject, struct
 		return step_aside(job, subject, call);
 	if ((dirty & (DIRTY_NEW | DIRTY_PLACE)) && !subject->parent[0])
 		return -EBUSY;
+	if (dirty & DIRTY_NEW)
+		show_place(job, subject);
 	if (dirty & DIRTY_NEW)
 		return is_folder(subject) ? make_folder(job, subject, call) : sync_upload(job, subject, call);
 	if (dirty & DIRTY_PLACE)

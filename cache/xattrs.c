@@ -24,9 +24,13 @@ static bool is_own(const char *name)
 /* Access control lists are not understood here, and what the kernel derives from them would be wrong. */
 static int check_name(const char *name)
 {
-	if (text_starts_with(name, "system."))
-		return -EOPNOTSUPP;
-	return *name ? 0 : -EINVAL;
+	static const char *const spaces[] = {"user.", "trusted.", "security."};
+
+	for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++) {
+		if (text_starts_with(name, spaces[i]))
+			return name[strlen(spaces[i])] ? 0 : -EINVAL;
+	}
+	return -EOPNOTSUPP;
 }
 
 static int answer(const void *bytes, size_t length, void *out, size_t *size)
@@ -187,7 +191,7 @@ int cache_setxattr(struct dw_filesystem *fs, const struct dw_request *req, uint6
 {
 	struct cache *cache = cache_of(fs);
 	struct database_connection *connection;
-	char text[64], key[65];
+	char text[64];
 	uint64_t done;
 	int ret = check_name(name);
 
@@ -205,7 +209,9 @@ int cache_setxattr(struct dw_filesystem *fs, const struct dw_request *req, uint6
 		return ret < 0 ? ret : 0;
 	if (cache->options.read_only)
 		return -EROFS;
-	if (properties_xattr_key(name, key) || size > PROPERTIES_BYTES / 2)
+	if (strlen(name) > 255)
+		return -ERANGE;
+	if (size > PROPERTIES_BYTES / 2)
 		return -ENOSPC;
 	connection = database_write(cache->database);
 	ret = operation_end(connection, put(connection, cache, req, node, name, value, size, flags));
