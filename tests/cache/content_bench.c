@@ -111,6 +111,16 @@ size_t far_calls(struct far *far)
 	return count;
 }
 
+uint64_t far_brought(struct far *far)
+{
+	uint64_t brought;
+
+	pthread_mutex_lock(&far->lock);
+	brought = far->brought;
+	pthread_mutex_unlock(&far->lock);
+	return brought;
+}
+
 void far_open_gate(struct far *far)
 {
 	pthread_mutex_lock(&far->lock);

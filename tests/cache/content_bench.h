@@ -92,6 +92,7 @@ void far_unshare(void *shared, size_t size);
 void far_clear(struct far *far);  /* all versions; nothing is being fetched */
 void far_forget(struct far *far); /* the calls that were noted */
 size_t far_calls(struct far *far);
+uint64_t far_brought(struct far *far); /* bytes */
 void far_open_gate(struct far *far);
 void far_set_error(struct far *far, int error, unsigned errors);
 
