@@ -49,7 +49,8 @@ struct far {
 
 	uint64_t delay;	    /* nanoseconds before the first byte */
 	size_t piece;	    /* bytes a call of the sink */
-	uint64_t rate;	    /* bytes a second of each call; 0: no limit */
+	uint64_t rate;	    /* bytes a second of all calls together; 0: no limit */
+	uint64_t line_at;   /* when the line is free again */
 	int error;	    /* what reads return */
 	unsigned errors;    /* for so many calls; UINT_MAX: for all */
 	uint64_t good;	    /* bytes that come before the error */
