@@ -103,6 +103,16 @@ bool fetch_is_here(const struct content *content, uint64_t start, uint64_t stop)
 	return !content_is_missing(content, start, stop);
 }
 
+/* The flight that brought the last bytes is about to check them. */
+static bool is_landing(const struct content *content)
+{
+	for (const struct flight *flight = content->flights; flight; flight = flight->next) {
+		if (flight->at >= flight->stop)
+			return true;
+	}
+	return false;
+}
+
 /* Everything: a window of ranges from the first that is missing. */
 static int want_all(struct content *content, uint64_t until)
 {
@@ -110,8 +120,11 @@ static int want_all(struct content *content, uint64_t until)
 	uint64_t from, to, end;
 	int ret = 0;
 
-	if (!content_map_missing(&content->map, 0, content->size, &from, &to))
-		return content->checking ? 0 : content_check(content) == -ENOMEM ? -ENOMEM : 0;
+	if (!content_map_missing(&content->map, 0, content->size, &from, &to)) {
+		if (!content->checking && !is_landing(content))
+			ret = content_check(content);
+		return ret == -ENOMEM ? ret : 0;
+	}
 	end = least(from + store->parallel * RANGE_MAX, content->size);
 	while (!ret && from < end) {
 		to = least(from + RANGE_MAX, end);
