@@ -231,7 +231,8 @@ static bool after_refusal(struct sending *sending, int *result)
 	}
 	if (answer->status == 429)
 		return after_later(sending, result);
-	if (held)
+	/* Which conflict it is gets lost when the connection breaks in the answer; asking again does no harm. */
+	if (held || (answer->status == 409 && !answer->json))
 		return go_on(sending, answer->retry_after, result);
 	if (answer->status == 503)
 		return !request->busy && after_later(sending, result);
