@@ -23,7 +23,7 @@ struct bench {
 	char got[80], got_etag[80]; /* of the item that was answered last */
 	struct dw_remote_call call;
 	char summary[512]; /* of what the folder holds */
-	unsigned long seen;
+	unsigned long seen, wrong;
 };
 
 static uint64_t now(void)
@@ -77,7 +77,8 @@ static int check_pattern(const struct dw_remote_sink *sink, const void *data, si
 	same = offset == bench->seen && memcmp(wanted, data, size) == 0;
 	bench->seen += size;
 	free(wanted);
-	return same ? 0 : -EILSEQ;
+	bench->wrong += !same;
+	return 0;
 }
 
 static struct dw_remote_items to_bench(struct bench *bench)
@@ -105,10 +106,10 @@ static int do_read(struct bench *bench)
 	struct dw_remote_sink sink = {.write = check_pattern, .context = bench};
 	int result;
 
-	bench->seen = 0;
+	bench->seen = bench->wrong = 0;
 	result = bench->remote->ops->read(bench->remote, fresh(bench), bench->file, bench->content, 0, UINT64_MAX,
 					  &sink);
-	return result ? result : bench->seen == FILE_BYTES ? 0 : -ENODATA;
+	return result ? result : bench->seen == FILE_BYTES && !bench->wrong ? 0 : -ENODATA;
 }
 
 static int do_quota(struct bench *bench)
@@ -331,6 +332,21 @@ static int one(struct bench *bench, size_t operation, size_t fault, char *wanted
 	return 1;
 }
 
+/* What only reading a file meets. */
+static int special(struct bench *bench, const char *name, const char *fault, int wanted)
+{
+	int result;
+
+	prepare(bench, name);
+	json_decref(emulated_control(bench->emulated, "POST", "faults", fault));
+	result = do_read(bench);
+	emulated_control(bench->emulated, "DELETE", "faults", NULL);
+	if (result == wanted)
+		return 0;
+	fprintf(stderr, "%s: %d instead of %d, %s\n", name, result, wanted, bench->call.message);
+	return 1;
+}
+
 int main(int count, char **words)
 {
 	char token[160];
@@ -352,6 +368,19 @@ int main(int count, char **words)
 		for (size_t j = 0; j < sizeof(faults) / sizeof(*faults); j++, cases++)
 			failed += one(&bench, i, j, wanted, sizeof(wanted));
 	}
+	cases += 4;
+	failed += special(
+		&bench, "not ready",
+		"{\"fault\":\"accepted\",\"retry_after\":1,\"times\":1,\"match\":{\"kind\":\"file.content\"}}", 0);
+	failed += special(
+		&bench, "late to be ready",
+		"{\"fault\":\"accepted\",\"retry_after\":900,\"times\":1,\"match\":{\"kind\":\"file.content\"}}",
+		DW_REMOTE_LATER);
+	failed += special(&bench, "broken in the middle",
+			  "{\"fault\":\"reset_body\",\"at\":70000,\"times\":3,\"match\":{\"kind\":\"data\"}}", 0);
+	/* What was handed on is wrong, as only the end shows. */
+	failed += special(&bench, "damaged",
+			  "{\"fault\":\"corrupt\",\"at\":250000,\"times\":1,\"match\":{\"kind\":\"data\"}}", -EBADMSG);
 	bench.remote->ops->close(bench.remote);
 	emulated_stop(&emulated);
 	printf("%d of %d cases failed\n", failed, cases);
