@@ -31,8 +31,8 @@
  * Fetching
  *   Missing ranges are fetched by fetch threads, several ranges at once (remote->read_parallel), never twice at the
  * same time. A range is readable as its bytes arrive. Read-ahead is adaptive: a reader that goes on where it stopped
- * gets a window that doubles up to config.read_ahead and is fetched in parallel ranges; a reader that jumps gets its
- * range only, rounded to 128 KiB, at once, whatever else is on its way. A file of up to 1 MiB is fetched whole, and
+ * gets a window that grows fourfold up to config.read_ahead and is fetched in parallel ranges; a reader that jumps gets
+ * its range only, rounded to 128 KiB, at once, whatever else is on its way. A file of up to 1 MiB is fetched whole, and
  * read when it fits its digest. content_prefetch asks for what nobody waits for yet, in the background. A whole file
  * that was fetched in ranges is checked against its digest before it is called whole; when it does not fit, it is
  * dropped and fetched once more, then -EIO. Errors of the remote become errnos for programs: OFFLINE, LATER and UNKNOWN

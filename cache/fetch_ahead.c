@@ -5,6 +5,7 @@
 #include "cache/fetch.h"
 
 #define WINDOW_FIRST CONTENT_SMALL
+#define GROWTH	     4 /* of the window, each time that half of it was read */
 #define RANGE_MAX    (8ull << 20)
 #define SLACK_MIN    CONTENT_ROUND
 #define SLACK_MAX    (4ull << 20)
@@ -69,11 +70,13 @@ bool fetch_ahead(struct content *content, uint64_t start, uint64_t stop)
 	stream->position = stop;
 	stream->ahead = most(stream->ahead, stream->position);
 	if (stream->position >= stream->grows) {
-		stream->window = least(most(stream->window * 2, WINDOW_FIRST), maximum);
+		stream->window = least(most(stream->window * GROWTH, WINDOW_FIRST), maximum);
 		stream->grows = stream->position + stream->window / 2;
 	}
-	/* As many ranges as are fetched at a time make a window, but none too small to pay. */
-	range = least(most(stream->window / store->parallel, store->range), RANGE_MAX);
+	/* As many ranges as are fetched at a time make a window, but none too small to pay; a window that is small yet
+	 * is two. */
+	range = most(stream->window / store->parallel, least(store->range, stream->window / 2));
+	range = least(range, RANGE_MAX);
 	end = least(stream->position + stream->window, content->size);
 	while (stream->ahead < end && (end - stream->ahead >= range || end == content->size)) {
 		uint64_t next = least(stream->ahead + range, end);
