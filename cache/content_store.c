@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "cache/fetch.h"
 #include "support/text.h"
 
+#define REST_MOST	 4096u
 #define PATH_SIZE	 32 /* XX/ID */
 #define DEFAULT_PARALLEL 8
 #define MAXIMUM_PARALLEL 32
@@ -97,6 +99,47 @@ static struct content *find(struct content_store *store, uint64_t id)
 	return content;
 }
 
+/* --- those that rest, all under store.lock --- */
+
+static void wake(struct content *content)
+{
+	struct content_store *store = content->store;
+
+	*(content->earlier ? &content->earlier->later : &store->rest_first) = content->later;
+	*(content->later ? &content->later->earlier : &store->rest_last) = content->earlier;
+	content->earlier = content->later = NULL;
+	store->rest_count--;
+}
+
+static void lay_to_rest(struct content *content)
+{
+	struct content_store *store = content->store;
+
+	content->later = NULL;
+	content->earlier = store->rest_last;
+	*(store->rest_last ? &store->rest_last->later : &store->rest_first) = content;
+	store->rest_last = content;
+	store->rest_count++;
+}
+
+static void count_once(struct content *content)
+{
+	if (content->count++ == 0)
+		wake(content);
+}
+
+/* Take one that nobody counts out of the table; leave is the caller's, without the lock. */
+static void take_out(struct content *content)
+{
+	struct content **at = bucket(content->store, content->id);
+
+	while (*at != content)
+		at = &(*at)->next;
+	*at = content->next;
+	content->next = NULL;
+	content->store->departures[content->id % CONTENT_BUCKETS]++;
+}
+
 /* store.lock is held. */
 static bool is_leaving(const struct content_store *store, uint64_t id)
 {
@@ -109,17 +152,32 @@ static bool is_leaving(const struct content_store *store, uint64_t id)
 
 size_t content_begin_leaving(struct content_store *store, uint64_t *ids, size_t count)
 {
+	struct content *rested = NULL;
 	size_t kept = 0;
 
 	pthread_mutex_lock(&store->lock);
 	for (size_t i = 0; i < count; i++) {
-		if (find(store, ids[i]))
+		struct content *content = find(store, ids[i]);
+
+		if (content && content->count)
 			continue;
+		if (content) {
+			wake(content);
+			take_out(content);
+			content->next = rested;
+			rested = content;
+		}
 		ids[kept] = ids[i];
 		store->leaving[kept++] = ids[i];
 	}
 	store->leaving_count = kept;
 	pthread_mutex_unlock(&store->lock);
+	while (rested) {
+		struct content *next = rested->next;
+
+		content_free(rested);
+		rested = next;
+	}
 	return kept;
 }
 
@@ -185,11 +243,11 @@ void content_enter(struct content *content)
 void content_hold(struct content *content)
 {
 	pthread_mutex_lock(&content->store->lock);
-	content->count++;
+	count_once(content);
 	pthread_mutex_unlock(&content->store->lock);
 }
 
-/* The last one has let go: it is in no table any more. */
+/* Nobody counts it, and it is in no table any more. */
 static void leave(struct content *content)
 {
 	struct content_store *store = content->store;
@@ -205,31 +263,54 @@ static void leave(struct content *content)
 void content_drop(struct content *content)
 {
 	struct content_store *store = content->store;
-	struct content **at;
-	bool last;
+	struct content *goes = NULL;
+	uint64_t id = content->id, used = 0, bytes = 0;
+	bool tell = false;
 
 	pthread_mutex_lock(&store->lock);
-	last = --content->count == 0;
-	if (last) {
-		for (at = bucket(store, content->id); *at != content; at = &(*at)->next)
-			;
-		*at = content->next;
-		store->departures[content->id % CONTENT_BUCKETS]++;
+	if (--content->count == 0) {
+		if (content->deleted || store->rest_most == 0) {
+			goes = content;
+		} else {
+			/* Its row must know what it takes on disk: it may be evicted while it rests. */
+			tell = content->used_changed;
+			used = content->used;
+			bytes = content->bytes;
+			content->used_changed = false;
+			lay_to_rest(content);
+			if (store->rest_count > store->rest_most) {
+				goes = store->rest_first;
+				wake(goes);
+			}
+		}
+		if (goes)
+			take_out(goes);
 	}
 	pthread_mutex_unlock(&store->lock);
-	if (last)
-		leave(content);
+	if (tell)
+		tidy_used(store, id, used, bytes);
+	if (goes)
+		leave(goes);
 }
 
 bool content_mark_deleted(struct content_store *store, uint64_t id)
 {
 	struct content *content;
+	bool rested = false;
 
 	pthread_mutex_lock(&store->lock);
 	content = find(store, id);
-	if (content)
+	if (content) {
 		content->deleted = true;
+		rested = content->count == 0;
+		if (rested) {
+			wake(content);
+			take_out(content);
+		}
+	}
 	pthread_mutex_unlock(&store->lock);
+	if (rested)
+		leave(content);
 	return content != NULL;
 }
 
@@ -247,7 +328,7 @@ struct content **content_all(struct content_store *store)
 	count = 0;
 	for (size_t i = 0; all && i < CONTENT_BUCKETS; i++) {
 		for (struct content *content = store->buckets[i]; content; content = content->next) {
-			content->count++;
+			count_once(content);
 			all[count++] = content;
 		}
 	}
@@ -323,7 +404,7 @@ static int load(struct content_store *store, uint64_t id, uint64_t departures, s
 		other = NULL;
 		ret = -EAGAIN;
 	} else if (other) {
-		other->count++;
+		count_once(other);
 		other->users++;
 	} else {
 		enter(content);
@@ -348,7 +429,7 @@ int content_get(struct content_store *store, uint64_t id, struct content **out)
 		departures = store->departures[id % CONTENT_BUCKETS];
 		content = find(store, id);
 		if (content) {
-			content->count++;
+			count_once(content);
 			content->users++;
 		}
 		pthread_mutex_unlock(&store->lock);
@@ -532,6 +613,16 @@ static uint64_t clamp(uint64_t value, uint64_t standard, uint64_t maximum)
 	return value > maximum ? maximum : value;
 }
 
+/* How many contents may rest with their files open. */
+static unsigned descriptors_to_spare(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return 0;
+	return limit.rlim_cur / 4 < REST_MOST ? (unsigned)(limit.rlim_cur / 4) : REST_MOST;
+}
+
 int content_store_open(struct content_store **out, const struct content_config *config)
 {
 	struct content_store *store = calloc(1, sizeof(*store));
@@ -541,6 +632,7 @@ int content_store_open(struct content_store **out, const struct content_config *
 	if (!store)
 		return -ENOMEM;
 	store->config = *config;
+	store->rest_most = descriptors_to_spare();
 	store->parallel = clamp(config->remote->read_parallel, DEFAULT_PARALLEL, MAXIMUM_PARALLEL);
 	store->range = clamp(config->remote->read_range, DEFAULT_RANGE, 8 * DEFAULT_RANGE);
 	atomic_init(&store->epoch, 2); /* 1: fresh ranges of earlier processes */
@@ -570,6 +662,20 @@ int content_store_open(struct content_store **out, const struct content_config *
 	return 0;
 }
 
+/* Nobody has anything got any more. */
+static void end_rest(struct content_store *store)
+{
+	struct content *content;
+
+	pthread_mutex_lock(&store->lock);
+	while ((content = store->rest_first)) {
+		wake(content);
+		take_out(content);
+		content_free(content);
+	}
+	pthread_mutex_unlock(&store->lock);
+}
+
 void content_store_close(struct content_store *store)
 {
 	struct database_connection *connection;
@@ -585,6 +691,7 @@ void content_store_close(struct content_store *store)
 	} else if (store->tidy) {
 		tidy_stop(store);
 	}
+	end_rest(store);
 	if (store->folder_fd >= 0)
 		close(store->folder_fd);
 	pthread_cond_destroy(&store->left);

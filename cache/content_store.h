@@ -21,7 +21,8 @@
  * What reads the database and then memory, or changes both, does it inside one writing transaction, so that memory and
  * rows change in the same order. A struct content is counted twice: users are those of content_get and kin; count is
  * users and whatever else keeps it alive (flights). While a content is counted it is in the table, and there is never
- * a second one of the same number.
+ * a second one of the same number. One that nobody counts any more rests in the table, open, until others that were
+ * used later push it out, or until it is deleted or evicted: most files that are opened are opened again.
  */
 #ifndef CACHE_CONTENT_STORE_H
 #define CACHE_CONTENT_STORE_H
@@ -74,8 +75,9 @@ struct content {
 	/* Guarded by store.lock. */
 	struct content *next;
 	unsigned count, users;
-	bool deleted;  /* its row is deleted, or was never committed: the tidying thread looks */
-	bool in_saves; /* waits in store.saves */
+	struct content *later, *earlier; /* while it rests: its neighbours in store.rest_last ... rest_first */
+	bool deleted;			 /* its row is deleted, or was never committed: the tidying thread looks */
+	bool in_saves;			 /* waits in store.saves */
 	struct content *next_save;
 
 	pthread_mutex_t io;
@@ -124,6 +126,8 @@ struct content_store {
 	uint64_t departures[CONTENT_BUCKETS]; /* contents that left each bucket, or were evicted */
 	uint64_t leaving[CONTENT_LEAVING];    /* these are being evicted: nobody gets them meanwhile */
 	size_t leaving_count;
+	struct content *rest_first, *rest_last; /* least and most lately used of those that rest */
+	unsigned rest_count, rest_most;
 	struct content *saves;
 	bool saving;
 };

@@ -72,18 +72,19 @@ static void close_node(struct cache *cache, struct active_node *node, uint32_t b
 }
 
 /* node->lock is held. -EAGAIN: the content that was found is not the node's any more. */
-static int open_locked(struct cache *cache, const struct dw_request *req, struct active_node *node, uint32_t flags,
-		       struct dw_open *out)
+static int open_locked(struct cache *cache, const struct dw_request *req, struct active_node *node,
+		       const struct node_row *row, uint32_t flags, struct dw_open *out)
 {
 	bool chosen = !node->mode_chosen, last;
-	struct node_row row;
 	uint64_t handle;
-	int ret = opened_content(cache, node);
+	int ret = 0;
 
-	if (!ret)
-		ret = opened_read_row(cache, node->node, &row);
+	if (!node->content && row->content)
+		ret = content_get(cache->contents, row->content, &node->content);
+	else if (!node->content)
+		ret = opened_content(cache, node);
 	if (!ret && chosen)
-		choose_mode(cache, node, row.mode);
+		choose_mode(cache, node, row->mode);
 	if (!ret)
 		ret = active_claim(cache, node, req, flags & ~DW_O_TRUNC, &handle);
 	if (ret) {
@@ -108,25 +109,32 @@ static int open_locked(struct cache *cache, const struct dw_request *req, struct
 	return ret;
 }
 
-int files_open_node(struct cache *cache, const struct dw_request *req, uint64_t id, uint32_t flags, struct dw_open *out)
+int files_open_node(struct cache *cache, const struct dw_request *req, const struct node_row *row, uint32_t flags,
+		    struct dw_open *out)
 {
+	struct node_row now = *row;
 	struct active_node *node;
 	uint64_t handle, known;
 	uint32_t backing;
 	int ret;
 
-	if (req->flags & DW_REQUEST_REPLAYED && active_claimed(cache, req, &handle, &known, &backing) && known == id) {
+	if (req->flags & DW_REQUEST_REPLAYED && active_claimed(cache, req, &handle, &known, &backing) &&
+	    known == row->id) {
 		answer_open(handle, flags, backing, out);
 		return 0;
 	}
-	ret = active_get(cache, id, &node);
+	ret = active_get(cache, row->id, &node);
 	if (ret)
 		return ret;
 	pthread_mutex_lock(&node->lock);
 	for (unsigned tries = 0; tries < OPEN_TRIES; tries++) {
-		ret = open_locked(cache, req, node, flags, out);
+		ret = open_locked(cache, req, node, &now, flags, out);
 		if (ret != -EAGAIN)
 			break;
+		ret = opened_read_row(cache, row->id, &now);
+		if (ret)
+			break;
+		ret = -EAGAIN;
 	}
 	pthread_mutex_unlock(&node->lock);
 	active_put(cache, node);
@@ -137,18 +145,15 @@ int cache_open(struct dw_filesystem *fs, const struct dw_request *req, uint64_t 
 	       struct dw_open *out)
 {
 	struct cache *cache = cache_of(fs);
-	struct database_connection *connection;
 	struct node_row row;
 	int ret;
 
 	/* Marking a content as changed here waits for the disk. */
 	if (is_nowait(req) && (writes(flags) || flags & DW_O_TRUNC))
 		return -EAGAIN;
-	connection = database_read(cache->database);
-	ret = nodes_read(connection, node, &row);
-	database_read_end(connection);
+	ret = opened_read_row(cache, node, &row);
 	if (ret)
-		return ret == -ENOENT ? -ESTALE : ret;
+		return ret;
 	if (node_is_folder(&row))
 		return -EISDIR;
 	if (!node_is_file(&row))
@@ -158,7 +163,7 @@ int cache_open(struct dw_filesystem *fs, const struct dw_request *req, uint64_t 
 	else if (!(row.rights & DW_REMOTE_MAY_READ))
 		ret = -EACCES;
 	if (!ret)
-		ret = files_open_node(cache, req, node, flags, out);
+		ret = files_open_node(cache, req, &row, flags, out);
 	if (!ret && !writes(flags))
 		ahead_opened(cache, &row);
 	return ret;

@@ -121,6 +121,15 @@ int cache_symlink(struct dw_filesystem *fs, const struct dw_request *req, uint64
 	return make(cache_of(fs), req, &making, out);
 }
 
+static int open_made(struct cache *cache, const struct dw_request *req, uint64_t node, uint32_t flags,
+		     struct dw_open *open)
+{
+	struct node_row row;
+	int ret = opened_read_row(cache, node, &row);
+
+	return ret ? ret : files_open_node(cache, req, &row, flags & ~DW_O_TRUNC, open);
+}
+
 int cache_create(struct dw_filesystem *fs, const struct dw_request *req, uint64_t parent, const char *name,
 		 uint32_t mode, uint32_t flags, struct dw_entry *out, struct dw_open *open)
 {
@@ -128,7 +137,7 @@ int cache_create(struct dw_filesystem *fs, const struct dw_request *req, uint64_
 	int ret = make(cache_of(fs), req, &making, out);
 
 	if (!ret)
-		ret = files_open_node(cache_of(fs), req, out->node, flags & ~DW_O_TRUNC, open);
+		ret = open_made(cache_of(fs), req, out->node, flags, open);
 	if (!ret && (flags & DW_O_ACCMODE) != DW_O_RDONLY)
 		out->attr_timeout = 0;
 	return ret;
@@ -141,7 +150,7 @@ int cache_tmpfile(struct dw_filesystem *fs, const struct dw_request *req, uint64
 	int ret = make(cache_of(fs), req, &making, out);
 
 	if (!ret)
-		ret = files_open_node(cache_of(fs), req, out->node, flags & ~DW_O_TRUNC, open);
+		ret = open_made(cache_of(fs), req, out->node, flags, open);
 	if (!ret)
 		out->attr_timeout = 0;
 	return ret;

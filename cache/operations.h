@@ -131,8 +131,8 @@ int cache_copy_file_range(struct dw_filesystem *fs, const struct dw_request *req
 			  size_t *done);
 int cache_lseek(struct dw_filesystem *fs, const struct dw_request *req, uint64_t node, uint64_t handle, uint64_t offset,
 		uint32_t whence, uint64_t *out);
-/* The answer of an open or create whose node is there; flags as in open. */
-int files_open_node(struct cache *cache, const struct dw_request *req, uint64_t id, uint32_t flags,
+/* The answer of an open or create of row's node; flags as in open. row may be a little old. */
+int files_open_node(struct cache *cache, const struct dw_request *req, const struct node_row *row, uint32_t flags,
 		    struct dw_open *out);
 
 int cache_opendir(struct dw_filesystem *fs, const struct dw_request *req, uint64_t node, struct dw_open *out);
