@@ -296,6 +296,10 @@ int absorb_gone(struct absorb *absorb, const char *remote)
 
 	bind_text(put, 1, remote);
 	ret = database_run(absorb->connection, put);
+	put = database_statement(absorb->connection, "DELETE FROM buried WHERE remote = ?");
+	bind_text(put, 1, remote);
+	if (!ret)
+		ret = database_run(absorb->connection, put);
 	if (!ret)
 		ret = nodes_find_remote(absorb->connection, remote, &row);
 	if (ret || row.id == DW_NODE_ROOT)
@@ -308,7 +312,8 @@ int absorb_gone(struct absorb *absorb, const char *remote)
 
 static int is_in_gone(struct absorb *absorb, const char *remote)
 {
-	sqlite3_stmt *query = database_statement(absorb->connection, "SELECT 1 FROM gone WHERE remote = ?");
+	sqlite3_stmt *query = database_statement(absorb->connection, "SELECT 1 FROM gone WHERE remote = ?1 UNION ALL "
+								     "SELECT 1 FROM buried WHERE remote = ?1");
 	int ret;
 
 	bind_text(query, 1, remote);
