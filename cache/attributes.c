@@ -107,7 +107,7 @@ static int change_content_time(struct cache *cache, struct active_node *active, 
 	if (ret || !content_is_local(active->content))
 		return ret;
 	if (active->stamped && content_stamp(active->content, &stamp) == 0)
-		agreed = memcmp(&stamp, &active->stamp, sizeof(stamp)) == 0;
+		agreed = active_same_stamp(&stamp, &active->stamp);
 	ret = content_set_modified(active->content, entry_time(modified));
 	if (!ret && agreed)
 		ret = content_stamp(active->content, &active->stamp);
