@@ -244,6 +244,8 @@ int content_modify(struct content *content)
 		pthread_cond_wait(&content->changed, &content->lock);
 	if (!content->whole && !content_is_missing(content, 0, content->size))
 		ret = content_check(content);
+	if (ret == -EIO && content->map.count == 0)
+		ret = 0; /* it did not fit, and is missing again */
 	local = content->local;
 	trusted = content->trusted;
 	pthread_mutex_unlock(&content->lock);

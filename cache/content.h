@@ -18,27 +18,32 @@
  *
  * What survives
  *   Bytes are written to the file first and entered in the map (extent rows, content.whole) afterwards, so the map
- * never promises what is not there when this process dies. When the machine dies, bytes may be lost that the map
- * promises; so rows written since the machine was started carry boot = 1 until the file has been synced, and
+ * never promises what is not there when this process dies. What is written over something missing is in the map before
+ * the write is answered, so that nothing is fetched on top of it. When the machine dies, bytes may be lost that the map
+ * promises; so ranges written since the machine was started carry a mark (extent.boot) until they were synced, and
  * content_store_open, when the machine was started anew (meta.boot differs from /proc/sys/kernel/random/boot_id or from
- * config.boot), forgets those maps: fetched contents become empty. Local contents keep what the disk has of them;
- * whether that is to be trusted is the node's business (content_modify says how it is marked). A file without a row is
- * left over from a crash and is deleted at open; a row whose node does not exist likewise.
+ * config.boot), forgets those: they are missing again, also in local contents, where the version that they began with
+ * is then what was before. Half a minute after something was fetched it is synced together with all else, and the marks
+ * go. Whether a local content that was never synced is to be trusted is the node's business (content_is_torn). A file
+ * without a row is left over from a crash and is deleted at open; a row whose node does not exist likewise.
+ * docs/cache-format.md has the whole of it.
  *
  * Fetching
- *   Missing ranges are fetched by fetch threads, several ranges at once (config.parallel), never twice at the same
- * time. A range is readable as its bytes arrive. Read-ahead is adaptive: a reader that goes on where it stopped gets
- * a window that doubles up to config.read_ahead and is fetched in parallel ranges; a reader that jumps gets its range
- * only, rounded to 128 KiB. A file of up to 1 MiB is fetched whole. content_prefetch asks for what nobody waits for
- * yet, in the background. A whole file that was fetched in ranges is checked against its digest before it is called
- * whole; when it does not fit, it is dropped and fetched once more, then -EIO. Errors of the remote become errnos for
- * programs: OFFLINE, LATER and UNKNOWN are sat out until the reader's deadline (config.timeout after it began), then
- * -EIO for LOGIN -EACCES, for CHANGED -ESTALE; anything else as it is. A reader that is interrupted
- * (request->interrupted) gets -EINTR at once; the fetch goes on for a while, in case it comes back.
+ *   Missing ranges are fetched by fetch threads, several ranges at once (remote->read_parallel), never twice at the
+ * same time. A range is readable as its bytes arrive. Read-ahead is adaptive: a reader that goes on where it stopped
+ * gets a window that grows fourfold up to config.read_ahead and is fetched in parallel ranges; a reader that jumps gets
+ * its range only, rounded to 128 KiB, at once, whatever else is on its way. A file of up to 1 MiB is fetched whole, and
+ * read when it fits its digest. content_prefetch asks for what nobody waits for yet, in the background. A whole file
+ * that was fetched in ranges is checked against its digest before it is called whole; when it does not fit, it is
+ * dropped and fetched once more, then -EIO. Errors of the remote become errnos for programs: OFFLINE, LATER and UNKNOWN
+ * are sat out until the reader's deadline (config.timeout after it began), then -EIO for LOGIN -EACCES, for CHANGED
+ * -ESTALE; anything else as it is. A reader that is interrupted (request->interrupted) gets -EINTR at once; the fetch
+ * goes on for a while, in case it comes back.
  *
  * Threads and locks
- *   Every function may be called from any thread; each content has a lock of its own, taken after every lock of the
- * nodes and before a database connection's. No call holds it while it waits for the remote or writes much data. A
+ *   Every function may be called from any thread. Those that take a connection may be called inside its transaction,
+ * and so may those that only say what is known (content_id, again, put, discard, stat, is_*, present, fd, stamp). All
+ * others may take the database themselves: none of its connections may be held, other locks of the callers' may. A
  * struct content is counted: get and put. The fd stays open for as long as it is got.
  */
 #ifndef CACHE_CONTENT_H
@@ -159,8 +164,10 @@ int content_complete(struct content *content, uint64_t deadline, const volatile 
 void content_prefetch(struct content *content, uint64_t offset, uint64_t length);
 
 /*
- * Its bytes were uploaded and are the server's version origin now: not local any more, unless it was modified since
- * stamp was taken (then true is not answered and it stays local, with origin as the version that it began with).
+ * Its bytes were uploaded (all of them were here) and are the server's version origin now: not local any more, unless
+ * it was modified since stamp was taken (then true is not answered and it stays local, with origin as the version that
+ * it began with). Writes that go past this process (passthrough) are seen by the file's times only: a content that is
+ * open for these must not be settled, or content_modify be called again before the next write.
  */
 struct content_stamp {
 	uint64_t size;

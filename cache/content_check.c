@@ -111,21 +111,23 @@ int content_check(struct content *content)
 	uint64_t size = content->size;
 	int ret = 1;
 
-	if (content->local || content->digest_length == 0 ||
-	    content->store->config.remote->digest == DW_REMOTE_DIGEST_NONE ||
-	    content->store->config.remote->digest > DW_REMOTE_DIGEST_MD5) {
-		content->whole = true;
-		return 0;
+	/* What was changed here, or has no digest that is known, is taken as it is. */
+	if (!content->local && content->digest_length > 0 &&
+	    content->store->config.remote->digest != DW_REMOTE_DIGEST_NONE &&
+	    content->store->config.remote->digest <= DW_REMOTE_DIGEST_MD5) {
+		content->checking = true;
+		pthread_mutex_unlock(&content->lock);
+		ret = read_and_compare(content, size);
+		pthread_mutex_lock(&content->lock);
+		content->checking = false;
 	}
-	content->checking = true;
-	pthread_mutex_unlock(&content->lock);
-	ret = read_and_compare(content, size);
-	pthread_mutex_lock(&content->lock);
-	content->checking = false;
 	if (ret > 0)
 		content->whole = true;
 	else if (ret == 0)
 		content_misfit(content);
 	pthread_cond_broadcast(&content->changed);
+	pthread_mutex_unlock(&content->lock);
+	content_save_later(content);
+	pthread_mutex_lock(&content->lock);
 	return ret > 0 ? 0 : ret ? ret : -EIO;
 }

@@ -243,7 +243,7 @@ struct content **content_all(struct content_store *store)
 		for (struct content *content = store->buckets[i]; content; content = content->next)
 			count++;
 	}
-	all = calloc(count + 1, sizeof(*all));
+	all = calloc(count + 1, sizeof(void *));
 	count = 0;
 	for (size_t i = 0; all && i < CONTENT_BUCKETS; i++) {
 		for (struct content *content = store->buckets[i]; content; content = content->next) {

@@ -61,7 +61,7 @@ struct content_wait {
 struct content_stream {
 	uint64_t position; /* where it will go on */
 	uint64_t window;   /* 0: it has not gone on yet */
-	uint64_t grows;	   /* where the window is doubled */
+	uint64_t grows;	   /* where the window grows */
 	uint64_t ahead;	   /* up to where bytes were asked for */
 	uint64_t used;
 };

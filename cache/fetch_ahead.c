@@ -5,6 +5,7 @@
 #include "cache/fetch.h"
 
 #define WINDOW_FIRST CONTENT_SMALL
+#define GROWTH	     4 /* of the window, each time that half of it was read */
 #define RANGE_MAX    (8ull << 20)
 #define SLACK_MIN    CONTENT_ROUND
 #define SLACK_MAX    (4ull << 20)
@@ -69,11 +70,13 @@ bool fetch_ahead(struct content *content, uint64_t start, uint64_t stop)
 	stream->position = stop;
 	stream->ahead = most(stream->ahead, stream->position);
 	if (stream->position >= stream->grows) {
-		stream->window = least(most(stream->window * 2, WINDOW_FIRST), maximum);
+		stream->window = least(most(stream->window * GROWTH, WINDOW_FIRST), maximum);
 		stream->grows = stream->position + stream->window / 2;
 	}
-	/* As many ranges as are fetched at a time make a window, but none too small to pay. */
-	range = least(most(stream->window / store->parallel, store->range), RANGE_MAX);
+	/* As many ranges as are fetched at a time make a window, but none too small to pay; a window that is small yet
+	 * is two. */
+	range = most(stream->window / store->parallel, least(store->range, stream->window / 2));
+	range = least(range, RANGE_MAX);
 	end = least(stream->position + stream->window, content->size);
 	while (stream->ahead < end && (end - stream->ahead >= range || end == content->size)) {
 		uint64_t next = least(stream->ahead + range, end);
@@ -103,6 +106,16 @@ bool fetch_is_here(const struct content *content, uint64_t start, uint64_t stop)
 	return !content_is_missing(content, start, stop);
 }
 
+/* The flight that brought the last bytes is about to check them. */
+static bool is_landing(const struct content *content)
+{
+	for (const struct flight *flight = content->flights; flight; flight = flight->next) {
+		if (flight->at >= flight->stop)
+			return true;
+	}
+	return false;
+}
+
 /* Everything: a window of ranges from the first that is missing. */
 static int want_all(struct content *content, uint64_t until)
 {
@@ -110,8 +123,11 @@ static int want_all(struct content *content, uint64_t until)
 	uint64_t from, to, end;
 	int ret = 0;
 
-	if (!content_map_missing(&content->map, 0, content->size, &from, &to))
-		return content->checking ? 0 : content_check(content) == -ENOMEM ? -ENOMEM : 0;
+	if (!content_map_missing(&content->map, 0, content->size, &from, &to)) {
+		if (!content->checking && !is_landing(content))
+			ret = content_check(content);
+		return ret == -ENOMEM ? ret : 0;
+	}
 	end = least(from + store->parallel * RANGE_MAX, content->size);
 	while (!ret && from < end) {
 		to = least(from + RANGE_MAX, end);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* clang-format off: the columns of this comment stay where they are */
 /*
  * schema.sql.h - the tables of cache.db, format 1
  *
@@ -50,6 +51,7 @@
  * that is given to the service twice is answered from here and not applied again. slot = request % DATABASE_DONE_SLOTS
  * conflict  files that were changed here and on the server: node is the copy that was kept beside it
  */
+/* clang-format on */
 #ifndef CACHE_SCHEMA_SQL_H
 #define CACHE_SCHEMA_SQL_H
 

@@ -31,8 +31,7 @@ class Emulator:
 
     def __init__(self, program, folder, seeds):
         self.folder = folder
-        arguments = [program, '--data', folder, '--http', '127.0.0.1:0', '--https', '127.0.0.1:443', '--set',
-                     'rate_limit=0']
+        arguments = [program, '--data', folder, '--http', '127.0.0.1:0', '--https', '127.0.0.1:443']
         for seed in seeds:
             arguments += ['--seed', seed]
         self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,

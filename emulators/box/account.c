@@ -37,6 +37,7 @@ void account_prepare(struct emulator *emulator, int64_t quota)
 
 	if (!store_number(store, 0, "SELECT 1 FROM user WHERE id = ?", "i", (int64_t)ACCOUNT_DEMO_USER)) {
 		account_add_user(emulator, ACCOUNT_DEMO_USER, "demo@example.com", "Demo User", quota);
+		account_add_user(emulator, ACCOUNT_COLLEAGUE, "colleague@example.com", "A Colleague", 0);
 		account_add_app(emulator, ACCOUNT_DEMO_CLIENT, ACCOUNT_DEMO_SECRET,
 				"[\"http://127.0.0.1/\",\"http://127.0.0.1/callback\",\"http://localhost/\","
 				"\"http://localhost/callback\",\"http://127.0.0.1\",\"http://localhost\"]",

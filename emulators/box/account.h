@@ -10,6 +10,7 @@
 #include "emulators/box/request.h"
 
 #define ACCOUNT_DEMO_USER	1000001
+#define ACCOUNT_COLLEAGUE	1000002 /* who makes the changes of the control interface */
 #define ACCOUNT_DEMO_CLIENT	"driveway-demo"
 #define ACCOUNT_DEMO_SECRET	"driveway-secret"
 #define ACCOUNT_DEMO_ENTERPRISE "900001"

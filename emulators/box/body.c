@@ -10,7 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BLOCK (128u << 10)
+#define BLOCK		(128u << 10)
+#define PIECE		1024u /* the smallest piece, and how many a second, with a limited bandwidth */
+#define PIECES_A_SECOND 50u
 
 /* A body that is pulled. */
 struct body {
@@ -46,6 +48,7 @@ static ssize_t body_pull(void *context, uint64_t position, char *buffer, size_t 
 	const struct fault_effect *effect = &request->effect;
 	uint64_t at = (uint64_t)effect->at;
 	bool cut = fault_has(effect, FAULT_RESET_BODY) || fault_has(effect, FAULT_TRUNCATE);
+	uint64_t rate = (uint64_t)faults_bandwidth(request->emulator->faults);
 	ssize_t got;
 
 	if (position >= body->length)
@@ -59,6 +62,9 @@ static ssize_t body_pull(void *context, uint64_t position, char *buffer, size_t 
 		size = BLOCK;
 	if (size > body->length - position)
 		size = body->length - position;
+	/* Through a narrow line it comes in small pieces, as it would. */
+	if (rate > 0 && size > PIECE && size > rate / PIECES_A_SECOND)
+		size = rate / PIECES_A_SECOND > PIECE ? rate / PIECES_A_SECOND : PIECE;
 	if (fault_has(effect, FAULT_STALL) && effect->stall_at >= 0 && !body->stalled) {
 		if ((uint64_t)effect->stall_at <= position) {
 			body->stalled = true;

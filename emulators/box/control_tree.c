@@ -179,7 +179,7 @@ void control_change(struct request *request)
 			&request->user)) {
 		answer_error(request, 400, NULL, "There is no such user");
 	} else {
-		request->actor = actor ? json_integer_value(actor) : ACCOUNT_DEMO_USER + 1;
+		request->actor = actor ? json_integer_value(actor) : ACCOUNT_COLLEAGUE;
 		control_do(request, body);
 	}
 	json_decref(body);

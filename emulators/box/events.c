@@ -48,7 +48,8 @@ void events_add(struct request *request, const char *type, const struct item *it
 {
 	struct emulator *emulator = request->emulator;
 	json_t *creator = render_user(emulator, request->actor), *source = render_source(request, item);
-	char *creator_text = json_dumps(creator, JSON_COMPACT), *source_text = json_dumps(source, JSON_COMPACT);
+	char *creator_text = json_dumps(creator, JSON_COMPACT | JSON_ENCODE_ANY),
+	     *source_text = json_dumps(source, JSON_COMPACT);
 	char id[41];
 
 	if (!creator_text || !source_text || !emulator_random_hex(id, 20))
@@ -82,13 +83,12 @@ void events_stop(struct events *events)
 static json_t *events_row(sqlite3_stmt *statement)
 {
 	json_t *source = json_loads(store_text(statement, 4), 0, NULL);
-	json_t *creator = json_loads(store_text(statement, 5), 0, NULL);
+	json_t *creator = json_loads(store_text(statement, 5), JSON_DECODE_ANY, NULL);
 	int64_t created = sqlite3_column_int64(statement, 3);
 
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o?, s:o?, s:n}", "type", "event", "event_id",
-			 store_text(statement, 2), "event_type", store_text(statement, 1), "created_at",
-			 render_time(created), "recorded_at", render_time(created), "source", source, "created_by",
-			 creator, "session_id");
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o?, s:o?}", "type", "event", "event_id", store_text(statement, 2),
+			 "event_type", store_text(statement, 1), "created_at", render_time(created), "recorded_at",
+			 render_time(created), "source", source, "created_by", creator);
 }
 
 static int64_t events_last(struct request *request)

@@ -12,7 +12,8 @@
 #include <time.h>
 
 #define BANDWIDTH	 FAULT_KINDS /* not a fault of single requests */
-#define CARRY_SLACK_NANO 10000000    /* what the line may carry at once after it was idle */
+#define CARRY_NAP_NANO	 100000000
+#define CARRY_SLACK_NANO 10000000 /* what the line may carry at once after it was idle */
 
 static const char *const fault_names[FAULT_KINDS + 1] = {
 	[FAULT_LATENCY] = "latency",
@@ -52,10 +53,10 @@ struct faults {
 	struct fault *first;
 	int64_t last_id;
 	uint64_t generation; /* counts resets and removals */
-	bool stopped;
+	atomic_bool stopped; /* changed with the lock held */
 	atomic_int count, drops;
 	_Atomic int64_t bandwidth;
-	pthread_mutex_t line; /* guards free_at */
+	pthread_mutex_t line; /* guards free_at; may be taken with lock held */
 	int64_t free_at[2];   /* when the line has carried what was given to it, down and up; monotonic nanoseconds */
 };
 
@@ -92,6 +93,15 @@ void faults_free(struct faults *faults)
 	pthread_mutex_destroy(&faults->lock);
 	pthread_mutex_destroy(&faults->line);
 	free(faults);
+}
+
+/* The line's width changes: what was to be carried at the old one is forgotten. */
+static void faults_set_bandwidth(struct faults *faults, int64_t rate)
+{
+	pthread_mutex_lock(&faults->line);
+	faults->free_at[0] = faults->free_at[1] = 0;
+	atomic_store(&faults->bandwidth, rate);
+	pthread_mutex_unlock(&faults->line);
 }
 
 static int64_t fault_number(const json_t *object, const char *name, int64_t otherwise)
@@ -185,7 +195,7 @@ int faults_add(struct faults *faults, const json_t *object, int64_t *id, const c
 	if (fault->kind == FAULT_DROP)
 		atomic_fetch_add(&faults->drops, 1);
 	if (fault->kind == BANDWIDTH)
-		atomic_store(&faults->bandwidth, fault->value);
+		faults_set_bandwidth(faults, fault->value);
 	pthread_mutex_unlock(&faults->lock);
 	return 0;
 }
@@ -200,7 +210,7 @@ static void fault_unlink(struct faults *faults, struct fault **at)
 	if (fault->kind == FAULT_DROP)
 		atomic_fetch_sub(&faults->drops, 1);
 	if (fault->kind == BANDWIDTH)
-		atomic_store(&faults->bandwidth, 0);
+		faults_set_bandwidth(faults, 0);
 	fault_free(fault);
 	faults->generation++;
 	pthread_cond_broadcast(&faults->changed);
@@ -374,10 +384,12 @@ void faults_carry(struct faults *faults, uint64_t size, bool upload)
 	faults->free_at[upload] += (int64_t)((double)size * 1e9 / (double)rate);
 	until = faults->free_at[upload];
 	pthread_mutex_unlock(&faults->line);
-	if (until > now) {
-		struct timespec wake = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+	/* In short sleeps: the line may become another one, or the service end, meanwhile. */
+	while (now < until && faults_bandwidth(faults) == rate && !atomic_load(&faults->stopped)) {
+		int64_t next = until - now > CARRY_NAP_NANO ? now + CARRY_NAP_NANO : until;
+		struct timespec wake = {.tv_sec = next / 1000000000, .tv_nsec = next % 1000000000};
 
-		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &wake, NULL) == EINTR)
-			;
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &wake, NULL);
+		now = clock_monotonic();
 	}
 }

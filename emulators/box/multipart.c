@@ -148,7 +148,6 @@ static int multipart_header(struct multipart *multipart)
 		return -EINVAL;
 	multipart->state = MULTIPART_BODY;
 	error = multipart->calls->begin(multipart->context, multipart->name, multipart->is_file);
-	/* A part without a single byte: its delimiter follows the empty line at once. */
 	multipart->matched = 0;
 	return error;
 }
@@ -156,10 +155,15 @@ static int multipart_header(struct multipart *multipart)
 /* One line, up to its newline, of what follows a delimiter or of headers. */
 static int multipart_line(struct multipart *multipart, const char *data, size_t size, size_t *used)
 {
-	const char *newline = memchr(data, '\n', size);
-	size_t length = newline ? (size_t)(newline - data) : size;
+	const char *newline;
+	size_t length;
 	int error = 0;
 
+	/* Two hyphens end it all, whatever comes behind them. */
+	if (multipart->state == MULTIPART_LINE_END && multipart->line_size < 2 && size > 2 - multipart->line_size)
+		size = 2 - multipart->line_size;
+	newline = memchr(data, '\n', size);
+	length = newline ? (size_t)(newline - data) : size;
 	if (multipart->line_size + length >= sizeof(multipart->line) || memchr(data, '\0', length))
 		return -EINVAL;
 	memcpy(multipart->line + multipart->line_size, data, length);

@@ -165,7 +165,8 @@ char *oauth_form_value(const char *form, const char *name)
 			return value;
 		}
 		at = strchr(at, '&');
-		at += at ? 1 : 0;
+		if (at)
+			at++;
 	}
 	return NULL;
 }

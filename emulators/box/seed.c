@@ -83,7 +83,8 @@ static size_t seed_picture_header(unsigned char *out, size_t size)
 	uint32_t width = 640, height = (uint32_t)((size - 54) / (width * 3));
 
 	memset(out, 0, 54);
-	memcpy(out, "BM", 2);
+	out[0] = 'B';
+	out[1] = 'M';
 	seed_put(out + 2, 54 + width * 3 * height, 4);
 	seed_put(out + 10, 54, 4);
 	seed_put(out + 14, 40, 4);

@@ -150,11 +150,30 @@ static bool session_accept(struct request *request, const json_t *body, struct s
 	return check_room(request, session->size);
 }
 
+/* Sessions that ran out a day ago are not even told of any more. */
+static void session_sweep(struct emulator *emulator)
+{
+	struct store *store = emulator->store;
+	sqlite3_stmt *statement;
+	struct session old;
+
+	for (;;) {
+		statement = store_ask(store, "SELECT id FROM session WHERE expires < ? LIMIT 1", "i",
+				      clock_now(&emulator->clock) - 86400);
+		if (!store_next(store, statement))
+			return;
+		text_copy(old.id, sizeof(old.id), store_text(statement, 0));
+		store_done(statement);
+		session_remove(store, &old);
+	}
+}
+
 static void sessions_create_with(struct request *request, const json_t *body)
 {
 	struct emulator *emulator = request->emulator;
 	struct session session = {.user = request->user.id};
 
+	session_sweep(emulator);
 	if (!session_accept(request, body, &session))
 		return;
 	if (!emulator_random_hex(session.id, ID_BYTES)) {

@@ -8,6 +8,8 @@
 #include <string.h>
 
 static const char schema[] =
+	/* One process a folder, so the locks of files need not be taken for every statement. */
+	"PRAGMA locking_mode = EXCLUSIVE;"
 	"PRAGMA journal_mode = WAL;"
 	"PRAGMA synchronous = OFF;"
 	"PRAGMA temp_store = MEMORY;"

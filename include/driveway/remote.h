@@ -13,8 +13,9 @@
  *   A file or a folder is an item and has an id: text that the service chose, that never contains a NUL, and that
  *   stays the same when the item is renamed or moved. The root folder of what is mapped is dw_remote.root. An item's
  *   etag changes with every change of the item but of its properties: it is what conditional calls compare (If-Match).
- *   Its content name changes exactly when the bytes of a file change; it is what the cache files the bytes under. Texts
- *   of an item are valid during the callback or until the struct that holds them is written again.
+ *   Its content name changes whenever the bytes of a file change, and may change with a new version of the same bytes;
+ * it is what the cache files the bytes under. Texts of an item are valid during the callback or until the struct that
+ *   holds them is written again.
  *
  * Answers
  *   A call blocks until it is done and returns 0 or a negative number: a negative errno that every platform has, or

@@ -231,7 +231,8 @@ static bool after_refusal(struct sending *sending, int *result)
 	}
 	if (answer->status == 429)
 		return after_later(sending, result);
-	if (held)
+	/* Which conflict it is gets lost when the connection breaks in the answer; asking again does no harm. */
+	if (held || (answer->status == 409 && !answer->json))
 		return go_on(sending, answer->retry_after, result);
 	if (answer->status == 503)
 		return !request->busy && after_later(sending, result);
@@ -299,7 +300,7 @@ int box_send(struct box *box, struct dw_remote_call *call, const struct box_requ
 		if (again)
 			result = 0;
 	}
-	if (sending.maybe && result && result != DW_REMOTE_UNKNOWN && answer->status == 0)
+	if (sending.maybe && result && result != BOX_CALLBACK_ERROR && answer->status == 0)
 		result = DW_REMOTE_UNKNOWN;
 	explicit_bzero(sending.token, sizeof(sending.token));
 	free(sending.url);

@@ -33,10 +33,14 @@
 #include "support/http/http.h"
 #include "support/http/retry.h"
 
+#include <errno.h>
 #include <pthread.h>
 
 #define BOX_HEADERS_MAX 6u
-#define BOX_SEEN	2048u /* repeated events are known among so many */
+#define BOX_TRASHED                                                                                                    \
+	"trashed" /* box_answer.code of an item in the trash; the error is -ENOENT as for one that never was */
+#define BOX_CALLBACK_ERROR (-ESTRPIPE) /* a callback of the request has ended it, and knows why */
+#define BOX_SEEN	   2048u       /* repeated events are known among so many */
 
 struct box {
 	struct dw_remote remote; /* first: the cache's handle is this */

@@ -3,8 +3,7 @@
  * Changes of the tree. When the connection breaks behind a request, what became of it is found out like this:
  *
  *   make a folder   asked again; when the name is taken now, nobody can say by whom: DW_REMOTE_UNKNOWN
- *   move            asked again: the goal is the same; when the item has changed by now, it counts as moved if it is
- *                   where it should be
+ *   move            done, when the item is where it should be; else asked again
  *   remove          asked again; gone is gone
  *   copy            asked again; when the name is taken now by a file with the same SHA-1, that is the copy
  */
@@ -42,7 +41,7 @@ static int resolve(struct box *box, struct dw_remote_call *call, const char *id,
 	if (!result && parent)
 		result = box_resolve(box, call, parent, real_parent);
 	if (!result && parent && *real_parent != 'd')
-		result = -ENOTDIR;
+		result = -ENOENT;
 	return result;
 }
 
@@ -116,8 +115,12 @@ int box_move(struct dw_remote *remote, struct dw_remote_call *call, const char *
 	if (result)
 		goto out;
 	do {
-		box_answer_free(&answer);
 		again = false;
+		if (maybe && arrived(box, call, real, parent, name, &answer)) {
+			result = 0;
+			break;
+		}
+		box_answer_free(&answer);
 		result = box_send(box, call,
 				  &(struct box_request){.method = "PUT",
 							.kind = BOX_CHANGE,
@@ -232,8 +235,6 @@ int box_remove(struct dw_remote *remote, struct dw_remote_call *call, const char
 			&(struct box_request){.method = "DELETE", .kind = BOX_CHANGE, .path = path, .etag = etag},
 			&answer);
 		box_answer_free(&answer);
-		if (result == DW_REMOTE_TRASHED)
-			result = -ENOENT;
 		if (maybe && result == -ENOENT)
 			result = 0;
 		maybe = maybe || result == DW_REMOTE_UNKNOWN;

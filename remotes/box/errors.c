@@ -37,7 +37,6 @@ static const struct meaning by_code[] = {
 	{0, "precondition_failed", DW_REMOTE_CHANGED},
 	{0, "sync_item_move_failure", -EBUSY},
 	{0, "sync_folder_move_failure", -EBUSY},
-	{404, "trashed", DW_REMOTE_TRASHED},
 	{0, "rate_limit_exceeded", DW_REMOTE_LATER},
 };
 

@@ -95,7 +95,7 @@ static int tell_current(struct box *box, struct dw_remote_call *call, const char
 
 	if (!result)
 		result = events->event(events, DW_REMOTE_EVENT_CHANGED, &item.item);
-	else if (result == -ENOENT || result == DW_REMOTE_TRASHED || result == -EACCES)
+	else if (result == -ENOENT || result == -EACCES)
 		result = events->event(events, DW_REMOTE_EVENT_REMOVED, &known->item);
 	box_answer_free(&answer);
 	return result;

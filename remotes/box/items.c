@@ -28,8 +28,10 @@ int box_get_item(struct box *box, struct dw_remote_call *call, const char *real,
 	free(path);
 	if (!result)
 		result = box_answer_item(box, call, answer, out);
-	if (!result && out->trashed)
-		result = DW_REMOTE_TRASHED;
+	if (!result && out->trashed) {
+		text_copy(answer->code, sizeof(answer->code), BOX_TRASHED);
+		result = -ENOENT;
+	}
 	return result;
 }
 
@@ -92,8 +94,10 @@ int box_stat(struct dw_remote *remote, struct dw_remote_call *call, const char *
 	if (result)
 		return result;
 	result = box_get_item(box, call, real, BOX_FIELDS_ITEM, &answer, &item);
-	if (result == -ENOENT || result == DW_REMOTE_TRASHED)
+	if (result == -ENOENT)
 		box_forget_root(box, id);
+	if (result == -ENOENT && strcmp(answer.code, BOX_TRASHED) == 0)
+		result = DW_REMOTE_TRASHED;
 	if (!result && !item.item.properties_known && *real != 'w')
 		result = get_properties(box, call, real, &more, &item);
 	if (!result)
@@ -148,7 +152,7 @@ int box_list(struct dw_remote *remote, struct dw_remote_call *call, const char *
 	free(marker);
 	if (*cursor && answer.status == 400)
 		result = DW_REMOTE_EXPIRED;
-	if (result == -ENOENT || result == DW_REMOTE_TRASHED)
+	if (result == -ENOENT)
 		box_forget_root(box, folder);
 	entries = json_object_get(answer.json, "entries");
 	if (!result && !json_is_array(entries)) {

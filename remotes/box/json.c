@@ -68,6 +68,7 @@ static bool lone_surrogate(const char *text, size_t size, size_t *length)
 /* A copy in which everything that is no text became U+FFFD, which takes up to three bytes for one. */
 static char *mended(const char *text, size_t size, size_t *out_size)
 {
+	static const unsigned char replacement[] = {0xef, 0xbf, 0xbd};
 	char *out = size <= SIZE_MAX / 3 - 1 ? malloc(size * 3 + 1) : NULL;
 	size_t at = 0;
 
@@ -77,14 +78,14 @@ static char *mended(const char *text, size_t size, size_t *out_size)
 		if (text[i] == '\\' && size - i >= 2 && text[i + 1] != 'u') {
 			length = 1 + sequence_at((const unsigned char *)text + i + 1, size - i - 1);
 		} else if (text[i] == '\\' && size - i >= 6 && lone_surrogate(text + i, size - i, &length)) {
-			memcpy(out + at, "\\ufffd", 6);
-			at += 6;
+			memcpy(out + at, replacement, sizeof(replacement));
+			at += sizeof(replacement);
 			i += 6;
 			continue;
 		}
 		if (!length) {
-			memcpy(out + at, "\xef\xbf\xbd", 3);
-			at += 3;
+			memcpy(out + at, replacement, sizeof(replacement));
+			at += sizeof(replacement);
 			i++;
 			continue;
 		}

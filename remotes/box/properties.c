@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define VALUE_MAX 32768u
+#define TRIES	  3u
 
 struct change {
 	struct box *box;
@@ -128,6 +129,12 @@ static int change_known(const struct change *change, struct box_answer *answer)
 	return result;
 }
 
+/* Whether what was known about the item is not true any more. */
+static bool overtaken(const struct box_answer *answer)
+{
+	return answer->status == 400 || answer->status == 409;
+}
+
 int box_set_properties(struct dw_remote *remote, struct dw_remote_call *call, const char *id, enum dw_remote_type type,
 		       const struct dw_remote_property *properties, size_t count)
 {
@@ -158,7 +165,7 @@ int box_set_properties(struct dw_remote *remote, struct dw_remote_call *call, co
 		}
 	}
 	/* A service that will not add what is there, and what has changed in between. */
-	if (removes || (result && (answer.status == 400 || answer.status == 409))) {
+	for (unsigned tries = 0; tries < TRIES && ((removes && !tries) || (result && overtaken(&answer))); tries++) {
 		box_answer_free(&answer);
 		result = change_known(&change, &answer);
 	}

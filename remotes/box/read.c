@@ -17,7 +17,7 @@
 #include <time.h>
 
 #define TRIES	   5u		/* in a row without a byte */
-#define SINK_ERROR (-ESTRPIPE)	/* no error of the client's: the sink has said something else */
+#define RANGE_MOST (1ull << 62) /* beyond, a range has no end; no file is so long */
 #define ODD_ANSWER (-EUCLEAN)	/* likewise: the head of the answer does not fit */
 #define ENOUGH	   (-EOVERFLOW) /* likewise: all that was wanted has come */
 
@@ -83,7 +83,7 @@ static int on_data(void *context, const void *data, size_t size)
 	if (size) {
 		reading->sink_error = reading->sink->write(reading->sink, bytes, size, reading->start + reading->done);
 		if (reading->sink_error)
-			return SINK_ERROR;
+			return BOX_CALLBACK_ERROR;
 		if (reading->digest)
 			box_digest_add(reading->digest, bytes, size);
 		reading->done += size;
@@ -149,7 +149,7 @@ static int fetch(struct box *box, struct dw_remote_call *call, const char *path,
 	int result;
 
 	reading->ranged = first || reading->end != UINT64_MAX;
-	if (reading->end == UINT64_MAX)
+	if (reading->end > RANGE_MOST)
 		text_format(range, sizeof(range), "bytes=%llu-", (unsigned long long)first);
 	else
 		text_format(range, sizeof(range), "bytes=%llu-%llu", (unsigned long long)first,
@@ -189,7 +189,7 @@ static int fetch_all(struct box *box, struct dw_remote_call *call, const char *p
 		int paused;
 
 		result = fetch(box, call, path, reading);
-		if (result == SINK_ERROR)
+		if (result == BOX_CALLBACK_ERROR)
 			return reading->sink_error;
 		if (result == ENOUGH)
 			result = 0;
@@ -269,6 +269,8 @@ int box_read(struct dw_remote *remote, struct dw_remote_call *call, const char *
 		result = choose_version(box, call, real, content, version, wanted, &hashed);
 	if (result)
 		return result;
+	if (offset > RANGE_MOST)
+		return 0;
 	reading.end = bytes < UINT64_MAX - offset ? offset + bytes : UINT64_MAX;
 	if (hashed && offset == 0)
 		reading.digest = box_digest_begin();

@@ -121,7 +121,7 @@ static char *get_address(const struct dw_remote_session *session, const char *na
 /* Box says that it does not know a session in more than one way. */
 static int expired(int result)
 {
-	return result == -ENOENT || result == DW_REMOTE_TRASHED ? DW_REMOTE_EXPIRED : result;
+	return result == -ENOENT ? DW_REMOTE_EXPIRED : result;
 }
 
 static int read_part(const json_t *json, struct dw_remote_part *out)
@@ -229,7 +229,7 @@ static int send_part(struct box *box, struct dw_remote_call *call, const char *a
 						.sent = box_sending_told,
 						.context = &sending},
 			  answer);
-	return result == BOX_SOURCE_ERROR ? sending.error : result;
+	return result == BOX_CALLBACK_ERROR ? sending.error : result;
 }
 
 int box_session_part(struct dw_remote *remote, struct dw_remote_call *call, const struct dw_remote_session *session,
@@ -365,7 +365,7 @@ int box_session_commit(struct dw_remote *remote, struct dw_remote_call *call, co
 	json = make_commit(content, parts, count);
 	address = get_address(session, "commit");
 	if (!json || !address) {
-		result = address ? -EINVAL : DW_REMOTE_EXPIRED;
+		result = DW_REMOTE_EXPIRED;
 		goto out;
 	}
 	do {

@@ -20,7 +20,7 @@ static int read_source(void *context, void *buffer, size_t size, uint64_t offset
 	struct box_sending_content *sending = context;
 
 	sending->error = sending->content->read(sending->content, buffer, size, sending->start + offset);
-	return sending->error ? BOX_SOURCE_ERROR : 0;
+	return sending->error ? BOX_CALLBACK_ERROR : 0;
 }
 
 void box_sending_init(struct box_sending_content *sending, const struct dw_remote_content *content, uint64_t start,
@@ -35,7 +35,7 @@ void box_sending_told(void *context, uint64_t sent)
 	struct box_sending_content *sending = context;
 
 	if (sending->content->progress)
-		sending->content->progress(sending->content, sending->start + sent);
+		sending->content->progress(sending->content, sent);
 }
 
 int box_content_digest(struct dw_remote_call *call, const struct dw_remote_content *content, uint8_t digest[BOX_SHA1])
@@ -54,7 +54,7 @@ int box_place_resolve(struct box *box, struct dw_remote_call *call, const struct
 	if (!result)
 		result = box_resolve(box, call, place->id ? place->id : place->parent, real);
 	if (!result && *real != (place->id ? 'f' : 'd'))
-		result = place->id ? -EISDIR : -ENOTDIR;
+		result = -ENOENT;
 	return result;
 }
 
@@ -144,7 +144,7 @@ static int send_once(struct box *box, struct dw_remote_call *call, const struct 
 							.upload = true},
 				  answer);
 	free(path);
-	return result == BOX_SOURCE_ERROR ? sending.error : result;
+	return result == BOX_CALLBACK_ERROR ? sending.error : result;
 }
 
 static int check_uploaded(struct dw_remote_call *call, const struct box_item *item, const uint8_t digest[BOX_SHA1])
@@ -168,6 +168,8 @@ int box_upload(struct dw_remote *remote, struct dw_remote_call *call, const stru
 	struct box_item item;
 	int result = box_place_resolve(box, call, place, real);
 
+	if (!result && content->bytes > remote->upload_max)
+		result = -EFBIG;
 	if (!result)
 		result = box_content_digest(call, content, digest);
 	if (!result && content->bytes >= PREFLIGHT_FROM)

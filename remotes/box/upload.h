@@ -10,8 +10,6 @@
 #include "remotes/box/box.h"
 #include "remotes/box/digest.h"
 
-#define BOX_SOURCE_ERROR (-ESTRPIPE) /* of the HTTP client: content->read has said something else */
-
 /* A piece of a content on its way. */
 struct box_sending_content {
 	const struct dw_remote_content *content;

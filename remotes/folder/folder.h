@@ -306,6 +306,8 @@ int rename_new(int from, const char *old, int to, const char *name);
 int remove_all(int dir, const char *name, unsigned depth);
 /* At open, under the transaction: empty the trash of what has been there too long. */
 int trash_purge(struct folder *folder);
+/* At open: remove what calls left in staging that ended with their process, a day ago or more. */
+int staging_purge(struct folder *folder);
 
 /* --- changes.c ----------------------------------------------------------------------------------------- */
 

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define STAGING_SECONDS 86400 /* no call takes so long */
+
 int etag_check(const struct row *row, const char *etag)
 {
 	char now[24];
@@ -270,5 +272,32 @@ int trash_purge(struct folder *folder)
 			err = 0; /* it went with another one */
 	}
 	free(list.ids);
+	return err;
+}
+
+int staging_purge(struct folder *folder)
+{
+	int fd = openat(folder->staging, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	int64_t before = (int64_t)time(NULL) - STAGING_SECONDS;
+	struct dirent *entry;
+	int err = 0;
+
+	if (stream == NULL) {
+		err = disk_error(errno);
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	while (err == 0 && (entry = readdir(stream)) != NULL) {
+		struct statx stx;
+
+		/* The time of modification is that of the file that was uploaded. */
+		if (strncmp(entry->d_name, "u-", 2) != 0 || tree_statx(fd, entry->d_name, &stx) != 0 ||
+		    stx.stx_ctime.tv_sec >= before)
+			continue;
+		err = remove_all(fd, entry->d_name, 0);
+	}
+	closedir(stream);
 	return err;
 }

@@ -349,6 +349,8 @@ static int prepare(struct folder *folder)
 		err = sessions_purge(folder);
 	if (err == 0)
 		err = trash_purge(folder);
+	if (err == 0)
+		err = staging_purge(folder);
 	if (err != 0)
 		folder->index.broken = true;
 	end = index_end(&folder->index);

@@ -157,33 +157,42 @@ size_t transfer_on_body(char *data, size_t size, size_t count, void *context)
 	return error ? broken(transfer, error) : length;
 }
 
-static size_t send_memory(struct transfer *transfer, char *buffer, size_t size)
+/* Up to size bytes of what is left of a text. */
+static size_t take_text(const char *text, size_t text_size, size_t *sent, char *buffer, size_t size)
 {
-	const struct http_request *request = transfer->request;
-	size_t left = request->body_size - transfer->body_offset;
+	size_t left = text_size - *sent;
 
 	size = size < left ? size : left;
-	memcpy(buffer, (const char *)request->body + transfer->body_offset, size);
-	transfer->body_offset += size;
+	if (size)
+		memcpy(buffer, text + *sent, size);
+	*sent += size;
 	return size;
 }
 
+/* The body is a text, or what stands before the source, the source, and what stands behind it. */
 size_t transfer_on_send(char *buffer, size_t size, size_t count, void *context)
 {
 	struct transfer *transfer = context;
+	const struct http_request *request = transfer->request;
 	size_t taken = 0;
 
+	size *= count;
 	pthread_mutex_lock(&transfer->client->lock);
 	transfer->moved_at = http_now();
-	if (!transfer->source) {
-		taken = send_memory(transfer, buffer, size * count);
+	if (request->body) {
+		taken = take_text(request->body, request->body_size, &transfer->body_offset, buffer, size);
+	} else if (transfer->before_sent < transfer->before_size) {
+		taken = take_text(transfer->before, transfer->before_size, &transfer->before_sent, buffer, size);
 	} else if (transfer->sending.count) {
-		taken = ring_take(&transfer->sending, buffer, size * count);
+		taken = ring_take(&transfer->sending, buffer, size);
 		transfer->gone += taken;
 		pthread_cond_signal(&transfer->moved);
-	} else if (transfer->gone < transfer->source->bytes) {
+	} else if (transfer->source && transfer->gone < transfer->source->bytes) {
 		transfer->send_paused = true;
+		pthread_cond_signal(&transfer->moved);
 		taken = CURL_READFUNC_PAUSE;
+	} else {
+		taken = take_text(transfer->after, transfer->after_size, &transfer->after_sent, buffer, size);
 	}
 	pthread_mutex_unlock(&transfer->client->lock);
 	return taken;

@@ -43,9 +43,12 @@ struct transfer {
 	/* The client's thread's own. */
 	CURL *easy;
 	struct curl_slist *headers;
-	curl_mime *form;
 	size_t body_room;   /* allocated bytes of out->body */
 	size_t body_offset; /* of request->body: sent so far */
+	char *before;	    /* of a form: the text before the bytes of source, and behind them; malloc'd */
+	char *after;
+	size_t before_size, before_sent;
+	size_t after_size, after_sent;
 	int result;	    /* why it was broken off, negative errno; 0: it was not */
 	bool informational; /* the headers that come belong to a status 1xx */
 	bool date_done;
@@ -93,6 +96,9 @@ int transfer_setup(struct transfer *transfer);
 void transfer_takedown(struct transfer *transfer);
 /* Whether the request can be sent as it is: no control characters, one body at most. -EINVAL. */
 int request_check(const struct http_request *request);
+
+/* form.c: transfer->before and after, and the boundary between the fields, which has size bytes of room. -ENOMEM. */
+int transfer_make_form(struct transfer *transfer, char *boundary, size_t size);
 
 /* callbacks.c: what libcurl calls, on the client's thread. */
 size_t transfer_on_header(char *line, size_t size, size_t count, void *context);

@@ -105,6 +105,14 @@ static void fill(struct transfer *transfer)
 		transfer_resume(transfer);
 }
 
+static void tell_sent(struct transfer *transfer, struct progress *progress)
+{
+	progress->sent_told = transfer->gone;
+	pthread_mutex_unlock(&transfer->client->lock);
+	transfer->request->sent(transfer->request->context, progress->sent_told);
+	pthread_mutex_lock(&transfer->client->lock);
+}
+
 static bool stalled(const struct transfer *transfer, uint64_t now)
 {
 	/* While it is this side that makes the other wait, the network is not to blame. */
@@ -151,18 +159,15 @@ static void attend(struct transfer *transfer)
 		} else if (transfer->arrived.count) {
 			tell_data(transfer);
 		} else if (request->sent && transfer->gone != progress.sent_told) {
-			uint64_t gone = transfer->gone;
-
-			progress.sent_told = gone;
-			pthread_mutex_unlock(&transfer->client->lock);
-			request->sent(request->context, gone);
-			pthread_mutex_lock(&transfer->client->lock);
+			tell_sent(transfer, &progress);
 		} else if (!transfer->ended && wants_filling(transfer)) {
 			fill(transfer);
 		} else if (!transfer->ended) {
 			wait_moved(transfer);
 		}
 	}
+	if (request->sent && transfer->gone != progress.sent_told)
+		tell_sent(transfer, &progress);
 	if (request->head && transfer->head_known && !progress.head_told && !transfer->result &&
 	    !transfer->caller_error)
 		tell_head(transfer);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LINE_MAX_BYTES 8192u
@@ -102,24 +103,19 @@ static int setup_headers(struct transfer *transfer)
 
 static int setup_form(struct transfer *transfer)
 {
-	const struct http_request *request = transfer->request;
+	char boundary[64], type[128];
+	int error = transfer_make_form(transfer, boundary, sizeof(boundary));
 
-	transfer->form = curl_mime_init(transfer->easy);
-	if (!transfer->form)
-		return -ENOMEM;
-	for (size_t i = 0; i < request->field_count; i++) {
-		const struct http_field *field = &request->fields[i];
-		curl_mimepart *part = curl_mime_addpart(transfer->form);
+	snprintf(type, sizeof(type), "multipart/form-data; boundary=%s", boundary);
+	return error ? error : add_header(transfer, "Content-Type", type);
+}
 
-		if (!part || curl_mime_name(part, field->name) ||
-		    (field->text && curl_mime_data(part, field->text, CURL_ZERO_TERMINATED)) ||
-		    (field->source && curl_mime_data_cb(part, (curl_off_t)field->source->bytes, transfer_on_send, NULL,
-							NULL, transfer)) ||
-		    (field->filename && curl_mime_filename(part, field->filename)) ||
-		    (field->type && curl_mime_type(part, field->type)))
-			return -ENOMEM;
-	}
-	return curl_easy_setopt(transfer->easy, CURLOPT_MIMEPOST, transfer->form) ? -ENOMEM : 0;
+static uint64_t body_bytes(const struct transfer *transfer)
+{
+	uint64_t source = transfer->source ? transfer->source->bytes : 0;
+
+	return transfer->request->body ? transfer->request->body_size
+				       : transfer->before_size + source + transfer->after_size;
 }
 
 /* Without a function that goes back in the body, libcurl cannot send one a second time behind our back. */
@@ -127,8 +123,8 @@ static CURLcode setup_body(struct transfer *transfer)
 {
 	const struct http_request *request = transfer->request;
 	CURL *easy = transfer->easy;
-	bool has_body = request->body || request->source;
-	curl_off_t size = (curl_off_t)(request->source ? request->source->bytes : request->body_size);
+	bool has_body = request->body || request->source || request->field_count;
+	curl_off_t size = (curl_off_t)body_bytes(transfer);
 	CURLcode code = CURLE_OK;
 
 	if (has_body) {
@@ -138,7 +134,7 @@ static CURLcode setup_body(struct transfer *transfer)
 		code = code ? code : curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
 	} else if (strcmp(request->method, "HEAD") == 0) {
 		code = curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-	} else if (!request->field_count && strcmp(request->method, "POST") == 0) {
+	} else if (strcmp(request->method, "POST") == 0) {
 		code = code ? code : curl_easy_setopt(easy, CURLOPT_POST, 1L);
 		code = code ? code : curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, 0L);
 		code = code ? code : curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
@@ -208,9 +204,10 @@ void transfer_takedown(struct transfer *transfer)
 {
 	if (transfer->easy)
 		curl_easy_cleanup(transfer->easy);
-	curl_mime_free(transfer->form);
+	free(transfer->before);
+	free(transfer->after);
 	curl_slist_free_all(transfer->headers);
 	transfer->easy = NULL;
-	transfer->form = NULL;
+	transfer->before = transfer->after = NULL;
 	transfer->headers = NULL;
 }

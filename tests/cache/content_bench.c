@@ -111,6 +111,16 @@ size_t far_calls(struct far *far)
 	return count;
 }
 
+uint64_t far_brought(struct far *far)
+{
+	uint64_t brought;
+
+	pthread_mutex_lock(&far->lock);
+	brought = far->brought;
+	pthread_mutex_unlock(&far->lock);
+	return brought;
+}
+
 void far_open_gate(struct far *far)
 {
 	pthread_mutex_lock(&far->lock);
@@ -180,6 +190,21 @@ static int make_plan(struct far *far, const struct dw_remote_call *call, const c
 	return plan->version ? 0 : DW_REMOTE_CHANGED;
 }
 
+/* Wait until the line has carried size bytes more. */
+static void take_line(struct far *far, uint64_t rate, size_t size)
+{
+	uint64_t now = bench_clock(), until;
+
+	pthread_mutex_lock(&far->lock);
+	if (far->line_at < now)
+		far->line_at = now;
+	far->line_at += size * 1000000000u / rate;
+	until = far->line_at;
+	pthread_mutex_unlock(&far->lock);
+	if (until > now)
+		bench_sleep(until - now);
+}
+
 static int bring(struct far *far, const struct dw_remote_call *call, const struct plan *plan, uint64_t offset,
 		 uint64_t bytes, const struct dw_remote_sink *sink)
 {
@@ -205,14 +230,14 @@ static int bring(struct far *far, const struct dw_remote_call *call, const struc
 		memcpy(copy, version->bytes + offset, size);
 		if (plan->corrupt && sent == 0)
 			copy[0] ^= 0x55;
+		if (plan->rate)
+			take_line(far, plan->rate, size);
 		ret = sink->write(sink, copy, size, offset);
 		offset += size;
 		sent += size;
 		pthread_mutex_lock(&far->lock);
 		far->brought += size;
 		pthread_mutex_unlock(&far->lock);
-		if (plan->rate)
-			bench_sleep(size * 1000000000u / plan->rate);
 	}
 	free(copy);
 	if (!ret && is_cancelled(call) && offset < stop)

@@ -49,7 +49,8 @@ struct far {
 
 	uint64_t delay;	    /* nanoseconds before the first byte */
 	size_t piece;	    /* bytes a call of the sink */
-	uint64_t rate;	    /* bytes a second of each call; 0: no limit */
+	uint64_t rate;	    /* bytes a second of all calls together; 0: no limit */
+	uint64_t line_at;   /* when the line is free again */
 	int error;	    /* what reads return */
 	unsigned errors;    /* for so many calls; UINT_MAX: for all */
 	uint64_t good;	    /* bytes that come before the error */
@@ -92,6 +93,7 @@ void far_unshare(void *shared, size_t size);
 void far_clear(struct far *far);  /* all versions; nothing is being fetched */
 void far_forget(struct far *far); /* the calls that were noted */
 size_t far_calls(struct far *far);
+uint64_t far_brought(struct far *far); /* bytes */
 void far_open_gate(struct far *far);
 void far_set_error(struct far *far, int error, unsigned errors);
 

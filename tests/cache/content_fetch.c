@@ -271,7 +271,7 @@ static void abandons_what_was_read_ahead(void **state)
 	bench_await(bench, has_called, 3);
 	content_put(content);
 	bench_await(bench, bench_is_idle, 0);
-	assert_true(bench->far.brought <= 2 * MIB);
+	assert_true(far_brought(&bench->far) <= 2 * MIB);
 }
 
 static void refuses_wrong_bytes(void **state)

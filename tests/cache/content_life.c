@@ -106,7 +106,7 @@ static void fetches_ranges_of_large_files(void **state)
 		bench_check(content, version->bytes + at, at, 128u << 10);
 	assert_int_equal(content_complete(content, 0, NULL), 0);
 	assert_true(content_is_whole(content));
-	assert_int_equal(bench->far.brought, version->size);
+	assert_int_equal(far_brought(&bench->far), version->size);
 	content_put(content);
 }
 
@@ -153,7 +153,7 @@ static void cuts_what_is_missing(void **state)
 	bench_open(bench);
 	content = bench_get(bench, id);
 	bench_check(content, expected, 0, 3u << 20);
-	assert_true(bench->far.brought <= 1u << 20);
+	assert_true(far_brought(&bench->far) <= 1u << 20);
 	content_put(content);
 	free(expected);
 }

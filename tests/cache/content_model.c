@@ -301,7 +301,7 @@ static void survives_deaths(void **state)
 	print_message("SEED=%llu\n", (unsigned long long)seed);
 	content_put(begin(bench, model));
 	bench_close(bench);
-	for (unsigned death = 0; death < 25; death++) {
+	for (unsigned death = 0; death < 15; death++) {
 		pid_t child = fork();
 		int status;
 

@@ -6,6 +6,7 @@ Each function of a test file gets a client of an account that is empty, on an em
 Every JSON answer is held against Box's own description of its API on the way.
 """
 
+import atexit
 import base64
 import hashlib
 import http.client
@@ -38,6 +39,7 @@ class Emulator:
         self.process = subprocess.Popen(
             [self.program, "--data", self.data, *self.options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
         )
+        atexit.register(self.process.kill)  # when a test fails before it stops this one
         line = self.process.stdout.readline()
         if not line.startswith("http://"):
             raise RuntimeError("the emulator did not start")

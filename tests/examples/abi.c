@@ -94,7 +94,7 @@ AT(dw_lock, owner, 16);
 AT(dw_lock, type, 24);
 AT(dw_lock, pid, 28);
 
-SIZE(dw_filesystem_ops, 320);
+SIZE(dw_filesystem_ops, 328);
 AT(dw_filesystem_ops, size, 0);
 AT(dw_filesystem_ops, lookup, 8);
 AT(dw_filesystem_ops, getattr, 16);
@@ -135,6 +135,7 @@ AT(dw_filesystem_ops, setlk, 288);
 AT(dw_filesystem_ops, flock, 296);
 AT(dw_filesystem_ops, ioctl, 304);
 AT(dw_filesystem_ops, poll, 312);
+AT(dw_filesystem_ops, report, 320);
 
 SIZE(dw_filesystem, 48);
 AT(dw_filesystem, size, 0);

@@ -40,7 +40,7 @@ class Emulator:
     def __init__(self, program, folder):
         self.folder = folder
         self.process = subprocess.Popen(
-            [program, '--data', folder, '--http', '127.0.0.1:0', '--set', 'rate_limit=0', '--developer-token', 'power'],
+            [program, '--data', folder, '--http', '127.0.0.1:0', '--developer-token', 'power'],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         if not self.process.stdout.readline():
             raise Trouble('the emulator did not start')

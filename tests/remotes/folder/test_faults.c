@@ -393,6 +393,83 @@ static void test_trash_is_emptied(void **state)
 	fixture_close(&f);
 }
 
+static int ignore_event(const struct dw_remote_events *events, enum dw_remote_event_type type,
+			const struct dw_remote_item *item)
+{
+	return 0;
+}
+
+/* What may have lain on disk for long before it comes back: ids, positions, sessions; and what people write. */
+static void test_mutations(void **state)
+{
+	static const char plan[] = "stat:OFFLINE:after=1:times=2;*:delay:ms=5\nread:done-crash:bytes=100;#";
+	char list_cursor[DW_REMOTE_CURSOR_MAX + 1] = "";
+	char feed_cursor[DW_REMOTE_CURSOR_MAX + 1] = "";
+	struct dw_remote_place place = {.parent = "1", .name = "large"};
+	struct dw_remote_events events = {.event = ignore_event};
+	struct collector collector = collector_new();
+	struct dw_remote_parts parts = {.part = NULL};
+	struct dw_remote_session session;
+	struct dw_remote_call call = call_new();
+	struct pattern pattern;
+	uint64_t random = 1;
+	struct fixture f;
+
+	fixture_open(&f, "page", "1", NULL);
+	(void)make_file(&f.suite, "one", 1, 1);
+	(void)make_file(&f.suite, "two", 1, 1);
+	pattern_begin(&f.suite, &pattern, 10, 1);
+	assert_int_equal(f.suite.ops->list(f.suite.remote, &call, "1", list_cursor, &collector.items), 0);
+	assert_int_equal(f.suite.ops->changes(f.suite.remote, &call, feed_cursor, &events), 0);
+	assert_int_equal(f.suite.ops->session_begin(f.suite.remote, &call, &place, &pattern.content, &session), 0);
+	for (int i = 0; i < 2000; i++) {
+		char *texts[] = {list_cursor, feed_cursor, session.handle, (char[sizeof(plan)]){0}};
+		char before[DW_REMOTE_CURSOR_MAX + 1];
+		size_t which = (size_t)i % 4;
+		char *text = texts[which];
+		int err = -EINVAL;
+
+		if (which == 3)
+			memcpy(text, plan, sizeof(plan));
+		memcpy(before, text, strlen(text) + 1);
+		for (int n = 0; n < 1 + i % 3; n++) {
+			random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
+			text[(random >> 33) % strlen(before)] = (char)(random >> 25);
+		}
+		call = call_new();
+		call.deadline = now_monotonic() + 1000000;
+		if (strcmp(text, before) == 0 || text[0] == '\0')
+			err = -ETIMEDOUT; /* this is none, or a beginning */
+		else if (which == 0)
+			err = f.suite.ops->list(f.suite.remote, &call, "1", text, &collector.items);
+		else if (which == 1)
+			err = f.suite.ops->changes(f.suite.remote, &call, text, &events);
+		else if (which == 2)
+			err = f.suite.ops->session_parts(f.suite.remote, &call, &session, &parts);
+		else
+			(void)f.suite.ops->stat(f.suite.remote, &call, text, &collector.items);
+		/* A position that is cut, or a little further on, may still be one. */
+		assert_true(err == 0 || err == DW_REMOTE_EXPIRED || err == -ETIMEDOUT || err == -EINVAL);
+		memcpy(text, before, strlen(before) + 1);
+		if (which == 3) {
+			struct dw_option option = {.key = "fail", .value = text};
+			struct dw_remote_source source = f.suite.source;
+			struct dw_remote *remote = NULL;
+			char error[256] = "";
+
+			source.options = &option;
+			source.option_count = 1;
+			text[(random >> 40) % strlen(before)] = (char)(random >> 50);
+			err = f.suite.provider->open(f.suite.provider, &source, &remote, error, sizeof(error));
+			assert_true(err == 0 || (err == -EINVAL && error[0] != '\0'));
+			if (err == 0)
+				remote->ops->close(remote);
+		}
+	}
+	collector_clear(&collector);
+	fixture_close(&f);
+}
+
 static void test_several_processes(void **state)
 {
 	struct item_list list;
@@ -447,6 +524,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_quota),
 		cmocka_unit_test(test_versions_are_limited),
 		cmocka_unit_test(test_trash_is_emptied),
+		cmocka_unit_test(test_mutations),
 		cmocka_unit_test(test_several_processes),
 	};
 

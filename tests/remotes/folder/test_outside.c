@@ -148,6 +148,30 @@ static void test_removed_and_made_again(void **state)
 	fixture_close(&f);
 }
 
+static void test_taken_out_of_the_trash(void **state)
+{
+	struct fixture f;
+	struct pattern pattern;
+	struct item folder;
+	struct item inner;
+	struct item now;
+	char trashed[64];
+
+	fixture_open(&f, NULL);
+	folder = make_folder(&f.suite, f.suite.folder, "folder");
+	pattern_begin(&f.suite, &pattern, 10, 2);
+	assert_int_equal(do_upload(&f.suite, folder.id, "inner", &pattern, &inner), 0);
+	assert_int_equal(do_remove(&f.suite, &folder, NULL, true), 0);
+	assert_int_equal(do_stat(&f.suite, inner.id, NULL), DW_REMOTE_TRASHED);
+	snprintf(trashed, sizeof(trashed), ".driveway-folder/trash/%.20s", folder.id);
+	outside_move(&f, trashed, "back");
+	now = item_named(&f, "back");
+	assert_string_equal(now.id, folder.id);
+	assert_int_equal(do_stat(&f.suite, inner.id, &now), 0);
+	EXPECT_FILE(&f.suite, &now, 10, 2);
+	fixture_close(&f);
+}
+
 static void test_nothing_outside_is_reached(void **state)
 {
 	struct fixture f;
@@ -317,6 +341,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_edit_makes_conditional_calls_fail),
 		cmocka_unit_test(test_ids_survive_moves),
 		cmocka_unit_test(test_removed_and_made_again),
+		cmocka_unit_test(test_taken_out_of_the_trash),
 		cmocka_unit_test(test_nothing_outside_is_reached),
 		cmocka_unit_test(test_side_folder_is_hidden),
 		cmocka_unit_test(test_planted_side_folder),
