@@ -296,6 +296,10 @@ int absorb_gone(struct absorb *absorb, const char *remote)
 
 	bind_text(put, 1, remote);
 	ret = database_run(absorb->connection, put);
+	put = database_statement(absorb->connection, "DELETE FROM buried WHERE remote = ?");
+	bind_text(put, 1, remote);
+	if (!ret)
+		ret = database_run(absorb->connection, put);
 	if (!ret)
 		ret = nodes_find_remote(absorb->connection, remote, &row);
 	if (ret || row.id == DW_NODE_ROOT)
@@ -308,7 +312,8 @@ int absorb_gone(struct absorb *absorb, const char *remote)
 
 static int is_in_gone(struct absorb *absorb, const char *remote)
 {
-	sqlite3_stmt *query = database_statement(absorb->connection, "SELECT 1 FROM gone WHERE remote = ?");
+	sqlite3_stmt *query = database_statement(absorb->connection, "SELECT 1 FROM gone WHERE remote = ?1 UNION ALL "
+								     "SELECT 1 FROM buried WHERE remote = ?1");
 	int ret;
 
 	bind_text(query, 1, remote);
@@ -525,7 +530,7 @@ static int follow_properties(struct absorb *absorb, struct node_row *row, const 
 }
 
 static int update(struct absorb *absorb, struct node_row *row, const struct node_row *folder, const char *remote_parent,
-		  struct absorb_seen *seen)
+		  bool listed, struct absorb_seen *seen)
 {
 	const struct dw_remote_item *item = seen->item;
 	struct dw_remote_item shown = *item;
@@ -555,7 +560,14 @@ static int update(struct absorb *absorb, struct node_row *row, const struct node
 		ret = follow_content(absorb, row, folder, remote_parent, seen, opens);
 	if (ret)
 		return ret < 0 ? ret : 0;
-	ret = follow_properties(absorb, row, seen);
+	/* News of an item that is at the etag that we know is the echo of a call of ours, and may be older than the
+	 * properties that we sent since. */
+	if (listed || !known.etag[0] || strcmp(text_of(shown.etag), known.etag) != 0) {
+		ret = follow_properties(absorb, row, seen);
+	} else {
+		free(seen->set);
+		seen->set = NULL;
+	}
 	/* What sync compares with stays as it was where both sides changed the same. */
 	if (content_clash) {
 		shown.content = known.version;
@@ -618,7 +630,7 @@ static int absorb_known(struct absorb *absorb, uint64_t parent, const struct dw_
 		ret = absorb_seen_read(absorb, item, &seen);
 	if (ret)
 		goto out;
-	ret = row ? update(absorb, row, &folder, there->remote, &seen)
+	ret = row ? update(absorb, row, &folder, there->remote, parent != 0, &seen)
 		  : add(absorb, &folder, there->remote, parent != 0, &seen);
 out:
 	free(seen.set);

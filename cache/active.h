@@ -40,6 +40,14 @@ struct active_node {
 	struct content_stamp stamp; /* of the content when the row last agreed with it */
 };
 
+static inline bool active_same_stamp(const struct content_stamp *one, const struct content_stamp *other)
+{
+	return one->size == other->size && one->writes == other->writes &&
+	       one->modified.seconds == other->modified.seconds &&
+	       one->modified.nanoseconds == other->modified.nanoseconds &&
+	       one->changed.seconds == other->changed.seconds && one->changed.nanoseconds == other->changed.nanoseconds;
+}
+
 int active_start(struct active **out, struct cache *cache);
 /* Every active node has been put. */
 void active_stop(struct active *active);

@@ -82,10 +82,12 @@ static int change_row(struct cache *cache, const struct dw_request *req, uint64_
 	ret = nodes_set_stat(connection, &row);
 	/* A folder's time is this machine's own affair, as it is wherever something is made in it. */
 	if (row.mode != old.mode || row.uid != old.uid || row.gid != old.gid ||
-	    (row.mtime != old.mtime && !node_is_folder(&row) && !(row.dirty & (DIRTY_CONTENT | DIRTY_NEW))))
+	    (row.mtime != old.mtime && !node_is_folder(&row)))
 		dirty = DIRTY_PROPERTIES;
+	/* Bytes that are on their way need not go once more for this: properties follow them. */
 	if (!ret && dirty)
-		ret = nodes_dirty(connection, node, dirty);
+		ret = row.dirty & (DIRTY_CONTENT | DIRTY_NEW) ? nodes_mark(connection, node, dirty)
+							      : nodes_dirty(connection, node, dirty);
 out:
 	return operation_end(connection, ret == -ENOENT ? -ESTALE : ret);
 }
@@ -105,7 +107,7 @@ static int change_content_time(struct cache *cache, struct active_node *active, 
 	if (ret || !content_is_local(active->content))
 		return ret;
 	if (active->stamped && content_stamp(active->content, &stamp) == 0)
-		agreed = memcmp(&stamp, &active->stamp, sizeof(stamp)) == 0;
+		agreed = active_same_stamp(&stamp, &active->stamp);
 	ret = content_set_modified(active->content, entry_time(modified));
 	if (!ret && agreed)
 		ret = content_stamp(active->content, &active->stamp);

@@ -53,7 +53,7 @@ int entry_attr(struct cache *cache, struct node_row *row, struct dw_attr *out, b
 	*out = (struct dw_attr){
 		.ino = row->id,
 		.size = row->size,
-		.blocks = allocated != UINT64_MAX ? allocated / 512 : (row->size + 511) / 512,
+		.blocks = allocated != UINT64_MAX ? allocated / 512 : (row->size + 4095) / 4096 * 8,
 		.mode = row->mode,
 		.nlink = row->parent || row->id == DW_NODE_ROOT ? 1 : 0,
 		.uid = row->uid,

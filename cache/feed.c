@@ -97,6 +97,9 @@ static int raise_generation(struct cache *cache)
 	int64_t generation = atomic_load(&cache->generation) + 1;
 	int ret = database_set_number(connection, "generation", generation);
 
+	/* No older news will come. */
+	if (!ret)
+		ret = database_run(connection, database_statement(connection, "DELETE FROM buried"));
 	if (ret) {
 		database_rollback(connection);
 		return ret;

@@ -408,6 +408,11 @@ static int run_on(struct database_connection *connection, const char *text, uint
 	return database_run(connection, put);
 }
 
+int nodes_mark(struct database_connection *connection, uint64_t id, uint32_t dirty)
+{
+	return run_on(connection, "UPDATE node SET dirty = dirty | ?2 WHERE id = ?1 AND parent IS NOT NULL", id, dirty);
+}
+
 /* The node goes away from its place: what it hides there comes to light when the folder is listed again. */
 static int uncover(struct database_connection *connection, uint64_t id)
 {

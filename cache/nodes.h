@@ -99,6 +99,8 @@ int nodes_make(struct database_connection *connection, struct cache *cache, uint
 	       const struct node_row *row, const char *target, uint64_t *id);
 /* Set dirty bits, raise change, since = now. No bits: since is kept as it was. Does nothing to an orphan. */
 int nodes_dirty(struct database_connection *connection, uint64_t id, uint32_t dirty);
+/* Set dirty bits and no more, of a node whose bytes are dirty. */
+int nodes_mark(struct database_connection *connection, uint64_t id, uint32_t dirty);
 /*
  * Take the name away: the node becomes an orphan when keep is set (it is open), else its row, attributes and content
  * are deleted. Its item, if it has one, is adopted by the file that holds the item's place now, or goes into the table

@@ -139,14 +139,6 @@ int opened_modify(struct cache *cache, struct active_node *node)
 	return ret;
 }
 
-static bool same_stamp(const struct content_stamp *one, const struct content_stamp *other)
-{
-	return one->size == other->size && one->writes == other->writes &&
-	       one->modified.seconds == other->modified.seconds &&
-	       one->modified.nanoseconds == other->modified.nanoseconds &&
-	       one->changed.seconds == other->changed.seconds && one->changed.nanoseconds == other->changed.nanoseconds;
-}
-
 /* The row of id becomes what its content file says, and dirty. */
 static int store_content_state(struct cache *cache, uint64_t id, uint64_t size, struct dw_time modified)
 {
@@ -181,7 +173,7 @@ int opened_settle(struct cache *cache, struct active_node *node, bool *changed)
 			return ret;
 	}
 	ret = content_stamp(node->content, &stamp);
-	if (ret || (node->stamped && same_stamp(&stamp, &node->stamp)))
+	if (ret || (node->stamped && active_same_stamp(&stamp, &node->stamp)))
 		return ret;
 	/* An upload may have made it the server's while it was open. */
 	ret = content_modify(node->content);

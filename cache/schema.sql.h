@@ -33,6 +33,8 @@
  *                   it, the folder has to be listed again
  * xattr     extended attributes (names with their prefix) of nodes
  * gone      items that were removed here and not on the server yet
+ * buried    items that we removed on the server and whose removal the feed has not told yet: older news of them, which
+ *           may still come, are not to be believed
  * content   one row a content file, content/XX/ID: the bytes of one version of one file
  *    version        content name of the version whose bytes are fetched into it; NULL: made here from nothing
  *    remote         item to fetch from
@@ -86,6 +88,7 @@ static const char database_schema[] =
 	"DEFAULT 0, failure "
 	"TEXT, error INTEGER NOT NULL DEFAULT 0);"
 	"CREATE INDEX gone_by_place ON gone(remote_parent, remote_name);"
+	"CREATE TABLE buried(remote BLOB PRIMARY KEY) WITHOUT ROWID;"
 	"CREATE TABLE content(id INTEGER PRIMARY KEY AUTOINCREMENT, version BLOB, remote BLOB, size INTEGER NOT NULL,"
 	"  digest BLOB, local INTEGER NOT NULL, whole INTEGER NOT NULL, boot INTEGER NOT NULL, used INTEGER NOT NULL,"
 	"  bytes INTEGER NOT NULL DEFAULT 0);"

@@ -59,6 +59,16 @@ static int done(struct cache *cache, int64_t id)
 {
 	struct database_connection *connection = database_write(cache->database);
 
+	sqlite3_stmt *statement;
+
+	/* Its feed will tell of it; without one there is no older news either. */
+	if (cache->remote->ops->changes) {
+		statement = database_statement(connection,
+					       "INSERT OR IGNORE INTO buried SELECT remote FROM gone WHERE id = ?");
+		if (statement)
+			sqlite3_bind_int64(statement, 1, id);
+		(void)database_run(connection, statement);
+	}
 	(void)forget_row(connection, id);
 	return database_commit(connection);
 }

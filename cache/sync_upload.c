@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/active.h"
 #include "cache/sync_internal.h"
 
 #define HASH_STEP   (1u << 20)
@@ -146,6 +147,28 @@ static void rest_again(struct database_connection *connection, uint64_t node)
 	(void)database_run(connection, statement);
 }
 
+/*
+ * The content is the server's version now. While somebody may write to it, by passthrough without a word to us, it
+ * stays local: a crash must not leave bytes that the server has not got in a content that counts as fetched. Whoever
+ * closes it last makes it fetched. False: it was changed since.
+ */
+static bool settle(struct cache *cache, uint64_t node, struct sync_source *source,
+		   struct database_connection *connection, const struct content_origin *origin)
+{
+	struct content_stamp now, none = source->stamp;
+	unsigned opens, writers;
+	bool same;
+
+	active_counts(cache, node, &opens, &writers);
+	if (!writers)
+		return content_settle(source->file, connection, origin, &source->stamp);
+	same = content_stamp(source->file, &now) == 0 && active_same_stamp(&now, &source->stamp) &&
+	       now.size == origin->size;
+	none.writes = UINT64_MAX;
+	(void)content_settle(source->file, connection, origin, &none);
+	return same;
+}
+
 /* The server has the bytes, in item. */
 static int accept(struct sync_job *job, const struct sync_subject *subject, struct sync_source *source,
 		  const struct dw_remote_item *item)
@@ -164,7 +187,7 @@ static int accept(struct sync_job *job, const struct sync_subject *subject, stru
 		return ret;
 	connection = absorb_connection(absorb);
 	if (source->file)
-		settled = content_settle(source->file, connection, &origin, &source->stamp);
+		settled = settle(job->sync->cache, subject->row.id, source, connection, &origin);
 	if (!settled)
 		rest_again(connection, subject->row.id);
 	ret = absorb_answer(absorb, subject->row.id, subject->row.change, DIRTY_NEW | (settled ? DIRTY_CONTENT : 0),

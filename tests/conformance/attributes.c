@@ -258,7 +258,7 @@ static void blocks_are_counted(void)
 const struct conformance_case attribute_cases[] = {
 	{"times_are_exact", times_are_exact, 0},
 	{"times_now_and_omit", times_now_and_omit, 0},
-	{"times_after_attribute_changes", times_after_attribute_changes, 0},
+	{"times_after_attribute_changes", times_after_attribute_changes, FEATURE_LINKS},
 	{"times_of_new_things", times_of_new_things, 0},
 	{"birth_time", birth_time, 0},
 	{"statx_agrees", statx_agrees, 0},

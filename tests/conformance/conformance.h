@@ -33,6 +33,7 @@
 #define FEATURE_HOLES	  (1u << 5) /* SEEK_HOLE finds holes, PUNCH_HOLE and ZERO_RANGE make them */
 #define FEATURE_FALLOCATE (1u << 6) /* plain fallocate */
 #define FEATURE_DIRECT	  (1u << 7) /* O_DIRECT */
+#define FEATURE_LINKS	  (1u << 9) /* a file may have several names */
 #define FEATURE_TRUSTED	  (1u << 8) /* trusted.* extended attributes (the caller is root) */
 
 struct conformance_case {

@@ -452,7 +452,7 @@ const struct conformance_case folder_cases[] = {
 	{"mkdir_inherits_setgid", mkdir_inherits_setgid, FEATURE_OTHER},
 	{"rmdir_basics", rmdir_basics, 0},
 	{"rmdir_while_open", rmdir_while_open, 0},
-	{"folder_times", folder_times, 0},
+	{"folder_times", folder_times, FEATURE_LINKS},
 	{"readdir_types", readdir_types, 0},
 	{"readdir_many", readdir_many, 0},
 	{"readdir_positions", readdir_positions, 0},

@@ -42,6 +42,7 @@ static const struct {
 	{"direct", FEATURE_DIRECT},
 	{"fallocate", FEATURE_FALLOCATE},
 	{"trusted", FEATURE_TRUSTED},
+	{"links", FEATURE_LINKS},
 	{"none", 0},
 	{"all", ~0u},
 };

@@ -241,7 +241,7 @@ const struct conformance_case rename_cases[] = {
 	{"rename_folder", rename_folder, 0},
 	{"rename_folder_over", rename_folder_over, 0},
 	{"rename_into_itself", rename_into_itself, 0},
-	{"rename_same_file", rename_same_file, 0},
+	{"rename_same_file", rename_same_file, FEATURE_LINKS},
 	{"rename_no_replace", rename_no_replace, 0},
 	{"rename_exchange", rename_exchange, 0},
 	{"rename_links", rename_links, 0},

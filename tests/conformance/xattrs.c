@@ -259,7 +259,7 @@ const struct conformance_case xattr_cases[] = {
 	{"xattr_list_sizes", xattr_list_sizes, FEATURE_XATTR},
 	{"xattr_sizes", xattr_sizes, FEATURE_XATTR},
 	{"xattr_many", xattr_many, FEATURE_XATTR},
-	{"xattr_of_kinds", xattr_of_kinds, FEATURE_XATTR},
+	{"xattr_of_kinds", xattr_of_kinds, FEATURE_XATTR | FEATURE_LINKS},
 	{"xattr_trusted", xattr_trusted, FEATURE_TRUSTED},
 	{"acl_access", acl_access, FEATURE_ACL},
 	{"acl_default", acl_default, FEATURE_ACL},

@@ -43,6 +43,7 @@ struct session {
 	struct handle handles[HANDLES];
 	uint64_t state; /* of the random numbers */
 	bool holes;	/* fallocate punches and zeroes */
+	bool one_name;	/* files have one name: link(2) is not tried */
 	uint64_t done;
 	char said[REMEMBER][256];
 	uint8_t one[ROOM], two[ROOM];
@@ -133,7 +134,7 @@ static int on_two_paths(struct session *session)
 
 	random_path(session, from, sizeof(from));
 	random_path(session, to, sizeof(to));
-	if (number(session, 3) == 0) {
+	if (number(session, 3) == 0 && !session->one_name) {
 		say(session, "link %s %s", from, to);
 		expected = model_link(&session->model, from, to);
 		return agree(session, link(from, to), expected);
@@ -501,29 +502,35 @@ int main(int argc, char **argv)
 		{"seed", required_argument, NULL, 's'},
 		{"ops", required_argument, NULL, 'o'},
 		{"check-every", required_argument, NULL, 'c'},
+		{"one-name", no_argument, NULL, 'n'},
 		{NULL, 0, NULL, 0},
 	};
 	uint64_t seed = 0, operations = 20000, every = 1000;
 	struct session *session;
+	bool one_name = false;
 	int option, result = 2;
 
 	if (getrandom(&seed, 4, 0) != 4)
 		seed = (uint64_t)getpid();
-	while ((option = getopt_long(argc, argv, "s:o:c:", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "s:o:c:n", options, NULL)) != -1) {
 		if (option == 's')
 			seed = strtoull(optarg, NULL, 0);
 		else if (option == 'o')
 			operations = strtoull(optarg, NULL, 0);
 		else if (option == 'c')
 			every = strtoull(optarg, NULL, 0);
+		else if (option == 'n')
+			one_name = true;
 		else
 			return 2;
 	}
 	if (optind + 1 != argc || every == 0) {
-		fprintf(stderr, "usage: model DIR [--seed N] [--ops N] [--check-every N]\n");
+		fprintf(stderr, "usage: model DIR [--seed N] [--ops N] [--check-every N] [--one-name]\n");
 		return 2;
 	}
 	session = calloc(1, sizeof(*session));
+	if (session)
+		session->one_name = one_name;
 	if (!session || model_init(&session->model) != 0 || chdir(argv[optind]) != 0) {
 		fprintf(stderr, "model: %s: %s\n", argv[optind], strerror(errno));
 		goto out;
