@@ -74,8 +74,10 @@ void absorb_forget_entry(struct absorb *absorb, uint64_t parent, const char *nam
 
 static void absorb_free(struct absorb *absorb)
 {
-	if (absorb->replacing)
+	if (absorb->replacing) {
+		atomic_fetch_add(&absorb->cache->replaced, 1);
 		atomic_fetch_sub(&absorb->cache->replacing, 1);
+	}
 	for (size_t i = 0; i < absorb->count; i++)
 		free(absorb->told[i].name);
 	free(absorb->told);

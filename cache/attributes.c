@@ -123,7 +123,7 @@ static int change_size(struct cache *cache, struct active_node *active, uint64_t
 	do {
 		ret = opened_content(cache, active);
 		if (!ret)
-			ret = opened_verify(cache, active);
+			ret = opened_verify(cache, active, UINT64_MAX);
 		active_counts(cache, active->node, &opens, &writers);
 		if (ret == -EAGAIN && opens == 1) {
 			content_put(active->content);

@@ -96,6 +96,7 @@ struct cache {
 	_Atomic uint32_t
 		replacing;	   /* absorb.c is about to drop the content of a node that it saw closed: who has
 				      claimed a handle meanwhile waits for its transaction before it believes the row */
+	_Atomic uint64_t replaced; /* raised when such a transaction has ended, before replacing falls */
 	_Atomic int64_t heard;	   /* meta.heard */
 	uint32_t uid, gid;	   /* whose files that nobody said an owner of are */
 	_Atomic uint32_t stopping; /* non-zero: calls of the remote give up (dw_remote_call.cancelled) */

@@ -111,7 +111,9 @@ void content_put(struct content *content)
 	if (last) {
 		fetch_abandon(content);
 		pthread_mutex_lock(&content->lock);
-		content_count_bytes(content);
+		/* What is whole and the server's takes what it took when that was found. */
+		if (content->local || !content->whole || content->bytes == 0)
+			content_count_bytes(content);
 		pthread_mutex_unlock(&content->lock);
 	}
 	content_drop(content);

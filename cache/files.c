@@ -73,7 +73,7 @@ static void close_node(struct cache *cache, struct active_node *node, uint32_t b
 
 /* node->lock is held. -EAGAIN: the content that was found is not the node's any more. */
 static int open_locked(struct cache *cache, const struct dw_request *req, struct active_node *node,
-		       const struct node_row *row, uint32_t flags, struct dw_open *out)
+		       const struct node_row *row, uint64_t seen, uint32_t flags, struct dw_open *out)
 {
 	bool chosen = !node->mode_chosen, last;
 	uint64_t handle;
@@ -93,7 +93,7 @@ static int open_locked(struct cache *cache, const struct dw_request *req, struct
 		return ret;
 	}
 	/* From here on the node is seen open. */
-	ret = opened_verify(cache, node);
+	ret = opened_verify(cache, node, seen);
 	if (!ret && flags & DW_O_TRUNC)
 		ret = opened_truncate(cache, node, 0);
 	else if (!ret && writes(flags))
@@ -109,8 +109,8 @@ static int open_locked(struct cache *cache, const struct dw_request *req, struct
 	return ret;
 }
 
-int files_open_node(struct cache *cache, const struct dw_request *req, const struct node_row *row, uint32_t flags,
-		    struct dw_open *out)
+int files_open_node(struct cache *cache, const struct dw_request *req, const struct node_row *row, uint64_t seen,
+		    uint32_t flags, struct dw_open *out)
 {
 	struct node_row now = *row;
 	struct active_node *node;
@@ -128,9 +128,10 @@ int files_open_node(struct cache *cache, const struct dw_request *req, const str
 		return ret;
 	pthread_mutex_lock(&node->lock);
 	for (unsigned tries = 0; tries < OPEN_TRIES; tries++) {
-		ret = open_locked(cache, req, node, &now, flags, out);
+		ret = open_locked(cache, req, node, &now, seen, flags, out);
 		if (ret != -EAGAIN)
 			break;
+		seen = atomic_load(&cache->replaced);
 		ret = opened_read_row(cache, row->id, &now);
 		if (ret)
 			break;
@@ -145,6 +146,7 @@ int cache_open(struct dw_filesystem *fs, const struct dw_request *req, uint64_t 
 	       struct dw_open *out)
 {
 	struct cache *cache = cache_of(fs);
+	uint64_t seen = atomic_load(&cache->replaced);
 	struct node_row row;
 	int ret;
 
@@ -163,7 +165,7 @@ int cache_open(struct dw_filesystem *fs, const struct dw_request *req, uint64_t 
 	else if (!(row.rights & DW_REMOTE_MAY_READ))
 		ret = -EACCES;
 	if (!ret)
-		ret = files_open_node(cache, req, &row, flags, out);
+		ret = files_open_node(cache, req, &row, seen, flags, out);
 	if (!ret && !writes(flags))
 		ahead_opened(cache, &row);
 	return ret;

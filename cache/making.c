@@ -124,10 +124,11 @@ int cache_symlink(struct dw_filesystem *fs, const struct dw_request *req, uint64
 static int open_made(struct cache *cache, const struct dw_request *req, uint64_t node, uint32_t flags,
 		     struct dw_open *open)
 {
+	uint64_t seen = atomic_load(&cache->replaced);
 	struct node_row row;
 	int ret = opened_read_row(cache, node, &row);
 
-	return ret ? ret : files_open_node(cache, req, &row, flags & ~DW_O_TRUNC, open);
+	return ret ? ret : files_open_node(cache, req, &row, seen, flags & ~DW_O_TRUNC, open);
 }
 
 int cache_create(struct dw_filesystem *fs, const struct dw_request *req, uint64_t parent, const char *name,

@@ -58,8 +58,9 @@ int operation_end(struct database_connection *connection, int ret);
 int opened_content(struct cache *cache, struct active_node *node);
 /* The row as it is after whoever saw the node closed has committed (absorb.c). -ESTALE. */
 int opened_read_row(struct cache *cache, uint64_t id, struct node_row *row);
-/* The node is seen open now: is its content still the row's? -EAGAIN: no; let go of it and begin again. */
-int opened_verify(struct cache *cache, struct active_node *node);
+/* The node is seen open now: is its content still the row's? -EAGAIN: no; let go of it and begin again. seen:
+ * cache->replaced before the row was read, which mostly saves reading it again; UINT64_MAX: read it. */
+int opened_verify(struct cache *cache, struct active_node *node, uint64_t seen);
 /* Before bytes are changed. -ENOSPC, -EIO. */
 int opened_modify(struct cache *cache, struct active_node *node);
 /* Were bytes changed since the row last agreed? Then they go into the row. *changed may be NULL. */
@@ -131,9 +132,10 @@ int cache_copy_file_range(struct dw_filesystem *fs, const struct dw_request *req
 			  size_t *done);
 int cache_lseek(struct dw_filesystem *fs, const struct dw_request *req, uint64_t node, uint64_t handle, uint64_t offset,
 		uint32_t whence, uint64_t *out);
-/* The answer of an open or create of row's node; flags as in open. row may be a little old. */
-int files_open_node(struct cache *cache, const struct dw_request *req, const struct node_row *row, uint32_t flags,
-		    struct dw_open *out);
+/* The answer of an open or create of row's node; flags as in open. row may be a little old; seen: cache->replaced
+ * before it was read. */
+int files_open_node(struct cache *cache, const struct dw_request *req, const struct node_row *row, uint64_t seen,
+		    uint32_t flags, struct dw_open *out);
 
 int cache_opendir(struct dw_filesystem *fs, const struct dw_request *req, uint64_t node, struct dw_open *out);
 int cache_readdir(struct dw_filesystem *fs, const struct dw_request *req, uint64_t node, uint64_t handle,
