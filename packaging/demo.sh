@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# demo.sh: build, map three drives under ./drives/, show what they hold, and leave them mapped. Run again, it maps what is
-# missing. demo.sh --unmap unmaps them.
+# demo.sh: build, map four drives under ./drives/, show what they hold, and leave them mapped. Run again, it maps what is
+# missing. demo.sh --unmap unmaps them and ends the stand-in for Box that one of them is of.
 set -eu
 cd "$(dirname "$0")/.."
 driveway=./build/tool/driveway
-drives="memory archive mirror"
+drives="memory archive mirror box"
+emulator=build/demo/box
 said=
 
 # Where there is no session of a user (su, a container), the runtime folder is ours.
@@ -19,6 +20,52 @@ is_mapped() {
 	mountpoint -q "$1" 2> /dev/null
 }
 
+# A member of endpoints.json, which the emulator writes when it listens.
+endpoint() {
+	python3 -c 'import json, sys
+value = json.load(open(sys.argv[1]))
+for name in sys.argv[2:]:
+    value = value[name]
+print(value)' "$emulator/endpoints.json" "$@"
+}
+
+emulator_runs() {
+	[ -f "$emulator/endpoints.json" ] && pid=$(endpoint pid) &&
+		[ "$(readlink "/proc/$pid/exe" 2> /dev/null)" = "$PWD/build/emulators/box/driveway-box-emulator" ]
+}
+
+stop_emulator() {
+	emulator_runs || return 0
+	kill "$pid"
+	while [ -d "/proc/$pid" ]; do sleep 0.1; done
+}
+
+# A drive of an emulator that is gone would wait for one that has other ports.
+start_emulator() {
+	emulator_runs && return 0
+	mkdir -p "$emulator"
+	rm -f "$emulator/endpoints.json"
+	setsid ./build/emulators/box/driveway-box-emulator --data "$emulator" --https 127.0.0.1:0 --seed demo \
+		> build/demo/box.log 2>&1 < /dev/null &
+	for _ in $(seq 300); do
+		[ -f "$emulator/endpoints.json" ] && return 0
+		sleep 0.1
+	done
+	echo "The stand-in for Box did not start:" >&2
+	cat build/demo/box.log >&2
+	return 1
+}
+
+# What the server itself says: the file's name and size, asked of its API without the drive.
+on_server() {
+	curl --silent --cacert "$emulator/ca.pem" -H "Authorization: Bearer $(endpoint developer_token)" \
+		"$(endpoint https api)/folders/0/items?fields=name,size&limit=100" |
+		python3 -c 'import json, sys
+for entry in json.load(sys.stdin)["entries"]:
+    if entry["name"] == sys.argv[1]:
+        print("on the server:", entry["name"], entry["size"], "bytes")' "$1"
+}
+
 if [ "${1-}" = --unmap ]; then
 	for drive in $drives; do
 		if is_mapped "drives/$drive"; then
@@ -26,6 +73,7 @@ if [ "${1-}" = --unmap ]; then
 		fi
 	done
 	rmdir drives/* drives 2> /dev/null || true
+	stop_emulator
 	exit 0
 fi
 
@@ -60,6 +108,8 @@ if [ ! -d build/demo/folder ]; then
 	echo 'This file lives in build/demo/folder.' > build/demo/folder/letters/hello
 fi
 
+emulator_runs || ! is_mapped drives/box || "$driveway" unmap --force drives/box
+start_emulator
 for drive in $drives; do
 	is_mapped "drives/$drive" && continue
 	mkdir -p "drives/$drive"
@@ -67,11 +117,18 @@ for drive in $drives; do
 	memory) "$driveway" map drives/memory memory: ;;
 	archive) "$driveway" map drives/archive "archive:$archive" ;;
 	mirror) "$driveway" map drives/mirror local:build/demo/folder ;;
+	box)
+		mkdir -p -m 700 build/demo/box-login build/demo/box-cache
+		endpoint developer_token > build/demo/box-login/token
+		"$driveway" map drives/box box: --cache build/demo/box-cache -o "auth=token,state=$PWD/build/demo/box-login" \
+			-o "token-file=$PWD/build/demo/box-login/token,ca=$PWD/$emulator/ca.pem" \
+			-o "api-url=$(endpoint https api),upload-url=$(endpoint https upload)"
+		;;
 	esac
 done
 
 echo
-echo "Three drives are mapped under ./drives/."
+echo "Four drives are mapped under ./drives/."
 show "$driveway list"
 printf '\nA drive in memory: written to, read back.\n'
 show 'echo "Hello, drive" > drives/memory/greeting && cat drives/memory/greeting'
@@ -83,6 +140,25 @@ printf '\nA mirror of a folder: what is written on one side is on the other.\n'
 show 'cat drives/mirror/letters/hello'
 show 'date > drives/mirror/letters/today && cat build/demo/folder/letters/today'
 
+printf '\nA Box account, here one of a stand-in for box.com that runs on this machine, cached on disk.\n'
+show 'ls -l drives/box drives/box/Documents'
+show 'head -n 3 drives/box/Welcome.txt'
+show 'find drives/box/Archive -type f | wc -l'
+# A narrow line, so that the way of a large file can be seen.
+line() {
+	curl --silent --output /dev/null -X DELETE "$(endpoint control)/faults"
+	[ -z "${1-}" ] || curl --silent --output /dev/null -H 'Content-Type: application/json' \
+		-d "{\"fault\": \"bandwidth\", \"bytes_per_second\": $1}" "$(endpoint control)/faults"
+}
+line 16000000
+show 'head -c 48M /dev/urandom > drives/box/film.bin && ls -l drives/box/film.bin'
+sleep 2.5
+show "$driveway status drives/box"
+line
+show "$driveway sync drives/box/film.bin"
+printf '\n'
+on_server film.bin
+
 cat << END
 
 They stay mapped. From here:
@@ -90,5 +166,6 @@ They stay mapped. From here:
   $said$driveway list                       what is mapped
   $said$driveway status                     how it is served
   $said$driveway unmap drives/memory        take one away
+  $said$driveway pin drives/box/Pictures    keep a folder of the account here, for offline use
   mkdir -p drives/mine && $said$driveway map drives/mine local:\$HOME
 END

@@ -2,8 +2,8 @@
 /*
  * cloud.c - what status prints of a drive whose files live on a server
  *
- * The facts are the drive's own (member "provider_status" of a drive in status --json): the connection, how full account and
- * cache are, what is under way to the server with its progress, conflicts and failures.
+ * The facts are the drive's own (member "provider_status" of a drive in status --json): the connection, how full
+ * account and cache are, what is under way to the server with its progress, conflicts and failures.
  */
 #include <stdio.h>
 #include <string.h>
@@ -66,7 +66,8 @@ static void print_amounts(json_t *facts)
 		return;
 	}
 	write_bytes(first, sizeof(first), number(pending, "bytes"));
-	printf("  %-14s%" JSON_INTEGER_FORMAT " changes, %s", "to send", number(pending, "count"), first);
+	printf("  %-14s%" JSON_INTEGER_FORMAT " change%s, %s", "to send", number(pending, "count"),
+	       number(pending, "count") == 1 ? "" : "s", first);
 	if (number(pending, "failing") > 0)
 		printf(", %" JSON_INTEGER_FORMAT " failing", number(pending, "failing"));
 	putchar('\n');
