@@ -14,6 +14,7 @@
 #define WAIT	     (60 * SECOND) /* in changes, in one go */
 #define PAUSE_FIRST  SECOND
 #define PAUSE_MOST   (30 * SECOND)
+#define PAUSE_LOGIN  (2 * SECOND)
 #define QUOTA_PERIOD (60 * (int64_t)SECOND)
 #define CHUNK	     256 /* nodes that the kernel is told of in one read of the database */
 
@@ -383,7 +384,10 @@ static void *run(void *argument)
 		}
 		if (!ret)
 			refresh_quota(cache);
-		if (ret) {
+		if (ret == DW_REMOTE_LOGIN) {
+			/* Costs the service nothing: the remote looks whether there is a new login. */
+			going_on = rest(feed, PAUSE_LOGIN);
+		} else if (ret) {
 			going_on = rest(feed, pause);
 			pause = pause * 2 < PAUSE_MOST ? pause * 2 : PAUSE_MOST;
 		} else {
