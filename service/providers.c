@@ -225,7 +225,7 @@ static void append_name(void *context, const char *name)
 	char *list = context;
 	size_t length = strlen(list);
 
-	if (length < 400)
+	if (length < 400 && strcmp(name, CACHE_MODULE_NAME) != 0)
 		snprintf(list + length, 512 - length, "%s%s", length ? ", " : "", name);
 }
 
