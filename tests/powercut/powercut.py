@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -36,22 +37,34 @@ class Trouble(Exception):
     pass
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
 class Emulator:
-    def __init__(self, program, folder):
+    """At the same address each time: a cache folder belongs to an account at a host and port."""
+
+    def __init__(self, program, folder, port):
         self.folder = folder
         self.process = subprocess.Popen(
-            [program, '--data', folder, '--http', '127.0.0.1:0', '--developer-token', 'power'],
+            [program, '--data', folder, '--http', f'127.0.0.1:{port}', '--developer-token', 'power'],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         if not self.process.stdout.readline():
             raise Trouble('the emulator did not start')
         with open(os.path.join(folder, 'endpoints.json'), encoding='utf-8') as file:
             self.endpoints = json.load(file)
 
+    def control(self, path, body=None):
+        url = self.endpoints['control'].rstrip('/') + '/' + path
+        data = json.dumps(body).encode() if body is not None else None
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, data, timeout=60) as answer:
+            return json.loads(answer.read() or b'null')
+
     def tree(self):
         """path -> SHA-1 of every file on the server."""
-        url = self.endpoints['control'].rstrip('/') + '/tree'
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=60) as answer:
-            found = json.loads(answer.read())
+        found = self.control('tree')
         files = {}
         for entry in found['entries']:
             if entry['type'] == 'file':
@@ -71,6 +84,8 @@ class Test:
     def __init__(self, arguments):
         self.driveway, self.emulator_program = arguments.driveway, arguments.emulator
         self.work = os.path.realpath(tempfile.mkdtemp(prefix='powercut.'))
+        self.port = free_port()
+        self.forgetful = arguments.forgetful
         self.runtime = tempfile.mkdtemp(prefix='driveway-powercut.', dir='/run')
         self.environment = dict(os.environ, DRIVEWAY_RUNTIME_DIR=self.runtime, DRIVEWAY_BOX_TOKEN='power')
         self.drive, self.cache = self.path('drive'), self.path('cache')
@@ -117,7 +132,8 @@ class Test:
             digest = hashlib.sha1(file.read()).hexdigest()
         self.versions.setdefault(name, []).append(digest)
         self.notes.append((time.time(), name, digest))
-        self.busy.append((begin, time.time(), name))
+        if begin is not None:
+            self.busy.append((begin, time.time(), name))
 
     def sync_folder(self, name=''):
         descriptor = os.open(os.path.join(self.drive, name), os.O_RDONLY)
@@ -125,8 +141,8 @@ class Test:
         os.close(descriptor)
 
     def save(self, name, data):
-        """As editors do."""
-        begin = time.time()
+        """As editors do: at every moment the old or the new one is there."""
+        begin = None
         path = os.path.join(self.drive, name)
         with open(path + '.tmp', 'wb') as file:
             file.write(data)
@@ -144,18 +160,22 @@ class Test:
         self.busy.append((begin, time.time(), name))
 
     def exercise(self, chance):
-        data = lambda size: chance.randbytes(size)  # noqa: E731
+        data = chance.randbytes
         os.mkdir(os.path.join(self.drive, 'papers'))
         self.sync_folder()
         for i in range(4):
             self.put(f'papers/paper{i}', data(1000 + 3000 * i))
         self.put('large', data(3 * BLOCK))
+        self.change_old('old/doc0', data(BLOCK), BLOCK + 100)
         time.sleep(0.6)  # some of it goes up
         self.save('papers/paper0', data(5000))
         self.put('large', data(BLOCK), BLOCK // 2)
         self.put('large', data(100), 3 * BLOCK)
         self.remove('papers/paper1')
+        self.change_old('old/doc1', data(10), 5 * BLOCK + 7)
+        self.change_old('old/doc0', data(5000), 3)
         time.sleep(0.4)
+        self.save('old/doc2', data(3000))
         os.mkdir(os.path.join(self.drive, 'later'))
         self.sync_folder()
         for i in range(3):
@@ -166,6 +186,13 @@ class Test:
         time.sleep(0.5)
         self.remove('later/note2')
         self.save('papers/paper0', data(100))
+
+    def change_old(self, name, data, offset):
+        """A part of what the server has, of which little is here."""
+        with open(os.path.join(self.drive, name), 'rb') as file:
+            file.seek(2 * BLOCK)
+            file.read(100)
+        self.put(name, data, offset)
 
     # --- recording and crashes ------------------------------------------------------------------
 
@@ -231,10 +258,11 @@ class Test:
         chance = chances(f'{seed}.{number}')
         operations = recording.operations[:number]
         moment = operations[-1][0] if operations else 0
-        Disk(self.cache, self.path('cache-base'), False).leave(operations, self.cache, chance)
+        kept = [op for op in operations if op[1] not in ('sync', 'sync-all')] if self.forgetful else operations
+        Disk(self.cache, self.path('cache-base'), False).leave(kept, self.cache, chance)
         Disk(self.server, self.path('server-base'), True).leave(operations, self.server, chance)
         self.forget_boot()
-        emulator = Emulator(self.emulator_program, self.server)
+        emulator = Emulator(self.emulator_program, self.server, self.port)
         try:
             self.map(emulator)
             os.listdir(self.drive)
@@ -278,6 +306,8 @@ def main():
     parser.add_argument('--seed', default=str(int(time.time())))
     parser.add_argument('--crashes', type=int, default=12)
     parser.add_argument('--at', type=int, help='one crash, behind this operation')
+    parser.add_argument('--limit', type=int, default=0, help='seconds after which no further crash is tried; 0: none')
+    parser.add_argument('--forgetful', action='store_true', help='a disk that ignores fsync: this must fail')
     parser.add_argument('--keep', action='store_true')
     arguments = parser.parse_args()
     if os.geteuid() != 0 or not os.path.exists('/dev/fuse') or not shutil.which('strace'):
@@ -286,10 +316,16 @@ def main():
     print('seed', arguments.seed, flush=True)
     test = Test(arguments)
     chance = chances(arguments.seed)
-    failed = 0
+    failed = tried = 0
+    began = time.monotonic()
     try:
-        emulator = Emulator(arguments.emulator, test.server)
+        emulator = Emulator(arguments.emulator, test.server, test.port)
         try:
+            for i in range(4):
+                text = ''.join(chance.choices('abcdefghij\n', k=6 * BLOCK))
+                emulator.control('changes', {'op': 'upload', 'path': f'/old/doc{i}', 'content': text})
+                test.versions[f'old/doc{i}'] = [hashlib.sha1(text.encode()).hexdigest()]
+                test.notes.append((0, f'old/doc{i}', test.versions[f'old/doc{i}'][0]))
             test.map(emulator)
             recording = test.record(emulator, chance)
         finally:
@@ -299,15 +335,20 @@ def main():
         print(f'{count} operations, {len(test.notes)} promises', flush=True)
         if count < 100 or len(test.notes) < 10:
             raise Trouble('too little was recorded')
-        points = [arguments.at] if arguments.at else sorted(chance.sample(range(1, count + 1),
-                                                                          min(arguments.crashes, count)))
+        points = [arguments.at] if arguments.at else chance.sample(range(1, count + 1), min(arguments.crashes, count))
         for number in points:
+            if arguments.limit and time.monotonic() - began > arguments.limit:
+                break
+            tried += 1
             try:
                 test.crash(recording, number, arguments.seed)
                 print(f'crash behind operation {number}: all that was promised is there', flush=True)
             except (Trouble, OSError, subprocess.SubprocessError) as trouble:
                 print(f'crash behind operation {number}: {trouble} (--seed {arguments.seed} --at {number})', flush=True)
                 failed += 1
+        print(f'{tried} crashes, {failed} went wrong', flush=True)
+        if tried < min(4, len(points)):
+            raise Trouble('too few crashes in the time')
     except (Trouble, Unreadable) as trouble:
         print(trouble)
         failed += 1
