@@ -218,7 +218,7 @@ static int open_private(int dir, const char *name, int *out)
 
 	if (mkdirat(dir, name, 0700) != 0 && errno != EEXIST)
 		return -errno;
-	fd = openat(dir, name, PATH_FLAGS | O_NOFOLLOW);
+	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &state) != 0)
