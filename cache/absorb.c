@@ -9,7 +9,8 @@
 #include "cache/active.h"
 #include "cache/listing.h"
 #include "cache/properties.h"
-#include "cache/sync.h"
+#include "cache/sent.h"
+#include "cache/sync_internal.h"
 #include "support/text.h"
 
 #define SECOND INT64_C(1000000000)
@@ -418,6 +419,36 @@ static int insert(struct absorb *absorb, const struct node_row *folder, const ch
 	return ret;
 }
 
+/*
+ * The item is new to us. Did we send it, by a call whose answer was lost? 1: then it has become the node's, or is to be
+ * removed where the node is gone or has another item; 0: no.
+ */
+static int take_sent(struct absorb *absorb, const struct node_row *folder, const char *remote_parent,
+		     const struct dw_remote_item *item)
+{
+	struct node_row row;
+	uint64_t node;
+	int ret = sent_find(absorb->connection, item, remote_parent, &node);
+
+	if (ret <= 0)
+		return ret;
+	ret = nodes_read(absorb->connection, node, &row);
+	if (ret && ret != -ENOENT)
+		return ret;
+	if (!ret && row.parent && row.has_remote) {
+		if (item->type == DW_REMOTE_FOLDER)
+			return 0;
+		node = 0;
+	}
+	if (node && absorb->cache->sync && sync_is_busy(absorb->cache->sync, &(struct sync_task){.node = node})) {
+		/* It will look for itself. */
+		ret = nodes_unlist(absorb->connection, folder->id);
+		return ret ? ret : 1;
+	}
+	ret = absorb_answer(absorb, node, -1, DIRTY_NEW, item);
+	return ret ? ret : 1;
+}
+
 static int add(struct absorb *absorb, const struct node_row *folder, const char *remote_parent, bool listed,
 	       const struct absorb_seen *seen)
 {
@@ -426,6 +457,9 @@ static int add(struct absorb *absorb, const struct node_row *folder, const char 
 	/* The echo of a call of ours, whose answer is still to come. */
 	if (absorb->cache->sync && sync_is_placing(absorb->cache->sync, remote_parent, seen->item->name))
 		return 0;
+	ret = take_sent(absorb, folder, remote_parent, seen->item);
+	if (ret)
+		return ret < 0 ? ret : 0;
 	ret = make_room(absorb, folder, remote_parent, 0, seen);
 	if (ret != ROOM_FREE)
 		return ret < 0 ? ret : 0;

@@ -7,6 +7,7 @@
 
 #include "cache/absorb_internal.h"
 #include "cache/active.h"
+#include "cache/sent.h"
 #include "support/text.h"
 
 #define COPIES_MAX 1000u /* of one file in one folder on one day */
@@ -64,6 +65,21 @@ static int remove_twin(struct absorb *absorb, uint64_t node, const char *remote)
 	return nodes_remove(absorb->connection, absorb->cache, &twin, opens != 0);
 }
 
+/* The node has lost its name; made: by the call that was answered the item came to be. */
+static int answer_removed(struct absorb *absorb, uint64_t node, bool made, const struct dw_remote_item *item)
+{
+	struct node_row heir;
+	int ret = nodes_find_remote(absorb->connection, item->id, &heir);
+
+	if (ret && ret != -ENOENT)
+		return ret;
+	/* Another node has taken the item over, and may know newer things of it. It finds out by table sent. */
+	if (!ret && !made && heir.id != node)
+		return 0;
+	ret = remove_twin(absorb, node, item->id);
+	return ret ? ret : remove_answer(absorb, item);
+}
+
 int absorb_answer(struct absorb *absorb, uint64_t node, int64_t change, uint32_t done,
 		  const struct dw_remote_item *item)
 {
@@ -73,9 +89,18 @@ int absorb_answer(struct absorb *absorb, uint64_t node, int64_t change, uint32_t
 	sqlite3_stmt *put;
 	int ret = nodes_read(absorb->connection, node, &row);
 
-	if (ret == -ENOENT || (!ret && !row.parent)) {
-		ret = remove_twin(absorb, node, item->id);
-		return ret ? ret : remove_answer(absorb, item);
+	if (ret == -ENOENT || (!ret && !row.parent))
+		return answer_removed(absorb, node, done & DIRTY_NEW, item);
+	if (!ret && row.has_remote) {
+		parent = malloc(sizeof(*parent));
+		ret = parent ? nodes_item(absorb->connection, node, parent) : -ENOMEM;
+		/* While it was sent as something new, it took over an item whose place it went to. */
+		if (!ret && strcmp(parent->remote, item->id) != 0) {
+			ret = remove_answer(absorb, item);
+			goto out;
+		}
+		free(parent);
+		parent = NULL;
 	}
 	if (!ret)
 		ret = remove_twin(absorb, node, item->id);

@@ -49,6 +49,8 @@
  * trusted after the next start of the machine upload    an upload session that is under way, of the content as it was
  * at change; the server tells which parts it has done      results of the latest requests, by request id: a request
  * that is given to the service twice is answered from here and not applied again. slot = request % DATABASE_DONE_SLOTS
+ * sent      uploads and new folders of which no answer has come yet (sent.h); remote is empty for something new, digest
+ * for a folder
  * conflict  files that were changed here and on the server: node is the copy that was kept beside it
  */
 /* clang-format on */
@@ -98,6 +100,9 @@ static const char database_schema[] =
 	"CREATE INDEX extent_fresh ON extent(boot) WHERE boot != 0;"
 	"CREATE TABLE upload(node INTEGER PRIMARY KEY, change INTEGER NOT NULL, handle TEXT NOT NULL,"
 	"  part_bytes INTEGER NOT NULL, expires INTEGER NOT NULL, bytes INTEGER NOT NULL, digest BLOB);"
+	"CREATE TABLE sent(node INTEGER NOT NULL, remote BLOB NOT NULL, parent BLOB NOT NULL, name BLOB NOT NULL,"
+	"  digest BLOB NOT NULL, bytes INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(node, parent, name, digest))"
+	"  WITHOUT ROWID;"
 	"CREATE TABLE done(slot INTEGER PRIMARY KEY, request INTEGER NOT NULL, node INTEGER NOT NULL,"
 	"  value INTEGER NOT NULL);"
 	"CREATE TABLE conflict(id INTEGER PRIMARY KEY, node INTEGER NOT NULL, original BLOB NOT NULL, at INTEGER NOT "

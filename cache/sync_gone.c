@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/sent.h"
 #include "cache/sync_internal.h"
 
 struct removal {
@@ -107,6 +108,17 @@ static bool still_emptying(struct cache *cache, const char *remote)
 	return found;
 }
 
+/* Bytes that we sent before we removed it, by a call whose answer was lost. */
+static bool was_sent(struct cache *cache, const struct dw_remote_item *item)
+{
+	struct database_connection *connection = database_read(cache->database);
+	uint64_t node;
+	int ret = sent_find(connection, item, item->parent ? item->parent : "", &node);
+
+	database_read_end(connection);
+	return ret > 0;
+}
+
 static int remove_item(struct sync_job *job, struct removal *removal, struct dw_remote_call *call)
 {
 	struct cache *cache = job->sync->cache;
@@ -129,9 +141,10 @@ static int remove_item(struct sync_job *job, struct removal *removal, struct dw_
 	(void)cache_answered(cache, ret, call);
 	if (ret == -ENOENT || ret == DW_REMOTE_TRASHED) {
 		ret = done(cache, removal->id);
-	} else if (!ret && !removal->folder && strcmp(there.item.content, removal->version) == 0 &&
+	} else if (!ret && !removal->folder &&
+		   (strcmp(there.item.content, removal->version) == 0 || was_sent(cache, &there.item)) &&
 		   strlen(there.item.etag) < sizeof(removal->etag) && strcmp(there.item.etag, removal->etag) != 0) {
-		/* The same bytes under another name: still what was removed. */
+		/* The same bytes under another name, or what we sent to it: still what was removed. */
 		memcpy(removal->etag, there.item.etag, strlen(there.item.etag) + 1);
 		ret = DW_REMOTE_CHANGED;
 	} else if (!ret) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cache/properties.h"
+#include "cache/sent.h"
 #include "cache/sync_internal.h"
 #include "support/text.h"
 
@@ -115,13 +116,74 @@ bool sync_will_leave(struct cache *cache, const char *remote)
 	return leaves;
 }
 
+static int note_folder(struct cache *cache, const struct sync_subject *subject)
+{
+	struct sent *sent = calloc(1, sizeof(*sent));
+	int ret = sent ? 0 : -ENOMEM;
+
+	if (ret)
+		return ret;
+	sent->node = subject->row.id;
+	if (text_copy(sent->parent, sizeof(sent->parent), subject->parent) &&
+	    text_copy(sent->name, sizeof(sent->name), subject->name))
+		ret = sent_note(cache, sent);
+	free(sent);
+	return ret;
+}
+
+/*
+ * Something that was sent when the node was elsewhere, and whose answer was lost: when it is there, it is the node's.
+ * 1: it is; 0: there is nothing (more) of that kind; negative.
+ */
+static int find_sent(struct sync_job *job, const struct sync_subject *subject, struct dw_remote_call *call)
+{
+	struct cache *cache = job->sync->cache;
+	struct sent *sent = malloc(sizeof(*sent));
+	struct sync_item there = {0};
+	struct database_connection *connection;
+	struct node_row holder;
+	int ret = sent ? 0 : -ENOMEM, known = 0;
+
+	while (!ret) {
+		connection = database_read(cache->database);
+		ret = sent_elsewhere(connection, subject->row.id, subject->parent, subject->name, sent);
+		database_read_end(connection);
+		if (ret <= 0)
+			break;
+		ret = sync_item_find(cache, call, sent->parent, sent->name, &there);
+		(void)cache_answered(cache, ret, call);
+		if (ret && ret != -ENOENT && ret != DW_REMOTE_TRASHED)
+			break;
+		if (!ret && sent_fits(sent, &there.item)) {
+			connection = database_read(cache->database);
+			known = nodes_find_remote(connection, there.item.id, &holder);
+			database_read_end(connection);
+		}
+		if (!ret && known == -ENOENT)
+			ret = answer(job, subject, DIRTY_NEW, &there.item);
+		else
+			known = ret = 0;
+		if (!ret)
+			ret = sent_drop(cache, sent);
+		sync_item_free(&there);
+		if (!ret && known == -ENOENT)
+			ret = 1;
+	}
+	free(sent);
+	sync_item_free(&there);
+	return ret;
+}
+
 static int make_folder(struct sync_job *job, const struct sync_subject *subject, struct dw_remote_call *call)
 {
 	struct cache *cache = job->sync->cache;
 	struct sync_item there = {0};
 	struct dw_remote_items items = {.item = sync_item_take, .context = &there};
-	int ret = cache->remote->ops->mkdir(cache->remote, call, subject->parent, subject->name, &items);
+	int ret = note_folder(cache, subject);
 
+	if (ret)
+		return ret;
+	ret = cache->remote->ops->mkdir(cache->remote, call, subject->parent, subject->name, &items);
 	(void)cache_answered(cache, ret, call);
 	if (ret == -EEXIST) {
 		/* Made by an earlier try, or by somebody else: two folders of one name are one folder. */
@@ -263,13 +325,18 @@ static void show_place(struct sync_job *job, const struct sync_subject *subject)
 static int step(struct sync_job *job, const struct sync_subject *subject, struct dw_remote_call *call)
 {
 	uint32_t dirty = subject->row.dirty;
+	int ret;
 
 	if (job->task.aside)
 		return step_aside(job, subject, call);
 	if ((dirty & (DIRTY_NEW | DIRTY_PLACE)) && !subject->parent[0])
 		return -EBUSY;
-	if (dirty & DIRTY_NEW)
+	if (dirty & DIRTY_NEW) {
+		ret = find_sent(job, subject, call);
+		if (ret)
+			return ret < 0 ? ret : 0;
 		show_place(job, subject);
+	}
 	if (dirty & DIRTY_NEW)
 		return is_folder(subject) ? make_folder(job, subject, call) : sync_upload(job, subject, call);
 	if (dirty & DIRTY_PLACE)

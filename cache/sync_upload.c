@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "cache/active.h"
+#include "cache/sent.h"
 #include "cache/sync_internal.h"
+#include "support/text.h"
 
 #define HASH_STEP   (1u << 20)
 #define TARGET_SIZE 4096 /* of a symbolic link, with its NUL */
@@ -190,8 +192,10 @@ static int accept(struct sync_job *job, const struct sync_subject *subject, stru
 		settled = settle(job->sync->cache, subject->row.id, source, connection, &origin);
 	if (!settled)
 		rest_again(connection, subject->row.id);
-	ret = absorb_answer(absorb, subject->row.id, subject->row.change, DIRTY_NEW | (settled ? DIRTY_CONTENT : 0),
-			    item);
+	ret = absorb_answer(absorb, subject->row.id, subject->row.change,
+			    (subject->row.dirty & DIRTY_NEW) | (settled ? DIRTY_CONTENT : 0), item);
+	if (!ret)
+		ret = sent_answered(connection, subject->row.id, item, subject->parent);
 	if (ret) {
 		absorb_abandon(absorb);
 		return ret;
@@ -207,6 +211,57 @@ static int accept(struct sync_job *job, const struct sync_subject *subject, stru
 	return ret;
 }
 
+/* Note what is about to go out. */
+static int note_sent(struct cache *cache, const struct sync_subject *subject, const struct sync_source *source)
+{
+	const bool is_new = subject->row.dirty & DIRTY_NEW;
+	struct sent *sent;
+	int ret = 0;
+
+	if (!source->digest_length)
+		return 0;
+	sent = calloc(1, sizeof(*sent));
+	if (!sent)
+		return -ENOMEM;
+	sent->node = subject->row.id;
+	sent->bytes = source->content.bytes;
+	sent->digest_length = source->digest_length;
+	memcpy(sent->digest, source->digest, source->digest_length);
+	if (text_copy(sent->remote, sizeof(sent->remote), is_new ? "" : subject->item.remote) &&
+	    text_copy(sent->parent, sizeof(sent->parent), subject->parent) &&
+	    text_copy(sent->name, sizeof(sent->name), subject->name))
+		ret = sent_note(cache, sent);
+	free(sent);
+	return ret;
+}
+
+/* Was item sent from here, by a try whose answer was lost? Then what is here now goes on from it. */
+static bool was_sent(struct cache *cache, const struct sync_subject *subject, const struct dw_remote_item *item)
+{
+	struct database_connection *connection = database_read(cache->database);
+	uint64_t node;
+	int ret = sent_find(connection, item, subject->parent, &node);
+
+	database_read_end(connection);
+	return ret > 0;
+}
+
+/* item is what the node's bytes are to replace. */
+static int build_upon(struct cache *cache, const struct sync_subject *subject, const struct dw_remote_item *item)
+{
+	struct absorb *absorb;
+	int ret = absorb_begin(&absorb, cache);
+
+	if (ret)
+		return ret;
+	ret = absorb_answer(absorb, subject->row.id, subject->row.change, 0, item);
+	if (ret) {
+		absorb_abandon(absorb);
+		return ret;
+	}
+	return absorb_finish(absorb);
+}
+
 /* The item was changed on the server since we last heard of it. */
 static int changed_there(struct sync_job *job, const struct sync_subject *subject, struct sync_source *source,
 			 struct dw_remote_call *call)
@@ -214,7 +269,6 @@ static int changed_there(struct sync_job *job, const struct sync_subject *subjec
 	struct cache *cache = job->sync->cache;
 	struct sync_item there = {0};
 	struct dw_remote_items items = {.item = sync_item_take, .context = &there};
-	struct absorb *absorb;
 	int ret = cache->remote->ops->stat(cache->remote, call, subject->item.remote, &items);
 
 	(void)cache_answered(cache, ret, call);
@@ -223,13 +277,10 @@ static int changed_there(struct sync_job *job, const struct sync_subject *subjec
 	if (same_bytes(source, &there.item)) {
 		/* An earlier try of ours whose answer was lost. */
 		ret = accept(job, subject, source, &there.item);
-	} else if (strcmp(there.item.content, subject->item.version) == 0) {
-		/* The bytes are those that ours are made of; only its name or its properties changed. */
-		ret = absorb_begin(&absorb, cache);
-		if (!ret)
-			ret = absorb_answer(absorb, subject->row.id, subject->row.change, 0, &there.item);
-		if (!ret)
-			ret = absorb_finish(absorb);
+	} else if (strcmp(there.item.content, subject->item.version) == 0 || was_sent(cache, subject, &there.item)) {
+		/* The bytes are those that ours are made of, and only its name or its properties changed; or they are
+		 * older ones of ours. */
+		ret = build_upon(cache, subject, &there.item);
 	} else {
 		ret = sync_keep_both(job, subject, &there.item);
 	}
@@ -250,6 +301,8 @@ static int taken_there(struct sync_job *job, const struct sync_subject *subject,
 		ret = -EBUSY;
 	else if (!ret && same_bytes(source, &there.item))
 		ret = accept(job, subject, source, &there.item);
+	else if (!ret && was_sent(cache, subject, &there.item))
+		ret = build_upon(cache, subject, &there.item);
 	else if (!ret)
 		ret = sync_keep_both(job, subject, &there.item);
 	sync_item_free(&there);
@@ -282,6 +335,8 @@ int sync_upload(struct sync_job *job, const struct sync_subject *subject, struct
 	char *target = NULL;
 	int ret = open_source(job, subject, &source, &target);
 
+	if (!ret)
+		ret = note_sent(cache, subject, &source);
 	if (ret)
 		goto out;
 	show_transfer(job, source.content.bytes, true);
