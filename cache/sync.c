@@ -426,7 +426,8 @@ int sync_numbers(struct cache *cache, struct sync_numbers *out)
 
 /*
  * How many of node and what is below it are not on the server, and *error is what each of them that was tried failed
- * with lastly (0 when one of them has not failed). For a folder, removals count wherever they are.
+ * with lastly (0 when one of them has not failed; those in a folder that is not there yet wait for it and say nothing).
+ * For a folder, removals count wherever they are.
  */
 static int is_pending(struct cache *cache, uint64_t node, int *error)
 {
@@ -435,7 +436,8 @@ static int is_pending(struct cache *cache, uint64_t node, int *error)
 		"  SELECT id, id FROM node WHERE dirty != 0 AND parent IS NOT NULL"
 		"  UNION ALL SELECT up.start, node.parent FROM up JOIN node ON node.id = up.at"
 		"  WHERE node.parent IS NOT NULL AND up.at != ?1) "
-		"SELECT count(*), min(error), max(error) FROM node WHERE id IN (SELECT start FROM up WHERE at = ?1)";
+		"SELECT count(*), min(CASE WHEN p.remote IS NULL THEN NULL ELSE n.error END), max(n.error) FROM node n "
+		"JOIN node p ON p.id = n.parent WHERE n.id IN (SELECT start FROM up WHERE at = ?1)";
 	struct database_connection *connection = database_read(cache->database);
 	struct node_row row;
 	sqlite3_stmt *statement;
