@@ -7,6 +7,7 @@
 
 #include "cache/cache.h"
 #include "cache/feed.h"
+#include "cache/pins.h"
 #include "cache/sync.h"
 #include "support/text.h"
 
@@ -154,4 +155,6 @@ void cache_note_answer(struct cache *cache, int ret, const char *message)
 		feed_wake(cache->feed);
 	if (cache->sync)
 		sync_wake(cache->sync);
+	if (cache->pins)
+		pins_wake(cache->pins);
 }

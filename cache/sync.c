@@ -323,9 +323,12 @@ int sync_start(struct sync **out, struct cache *cache)
 		ret = workers_create(&sync->workers, "dw-sync", SYNC_TASKS);
 	if (!ret)
 		ret = workers_create(&sync->senders, "dw-parts", SYNC_SENDERS);
+	/* What it starts looks there. */
+	*out = sync;
 	if (!ret)
 		ret = -pthread_create(&sync->scheduler, NULL, schedule, sync);
 	if (ret) {
+		*out = NULL;
 		if (sync->senders)
 			workers_destroy(sync->senders);
 		if (sync->workers)
@@ -334,10 +337,8 @@ int sync_start(struct sync **out, struct cache *cache)
 		pthread_cond_destroy(&sync->wake);
 		pthread_mutex_destroy(&sync->lock);
 		free(sync);
-		return ret;
 	}
-	*out = sync;
-	return 0;
+	return ret;
 }
 
 void sync_stop(struct sync *sync)
