@@ -273,7 +273,7 @@ void drive_unmap(struct drive *drive)
 
 void drive_destroy(struct drive *drive)
 {
-	char command[128];
+	char command[512];
 
 	if (drive->fs)
 		drive_unmap(drive);

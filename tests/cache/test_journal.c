@@ -161,7 +161,7 @@ static void test_refused_folder(void **state)
 
 static bool has_copy(struct drive *drive, const char *text)
 {
-	char command[160];
+	char command[512];
 
 	snprintf(command, sizeof(command), "grep -qx '%s' '%s/server/'*'conflicted copy'*", text, drive->folder);
 	return system(command) == 0;
@@ -266,7 +266,7 @@ static void test_joined_folders(void **state)
 {
 	uint64_t folder, node, handle;
 	struct drive drive;
-	char command[128];
+	char command[512];
 
 	(void)state;
 	drive_make(&drive, "settle", "0.6", NULL);

@@ -63,7 +63,7 @@ static void test_links_and_attributes(void **state)
 	drive.options[drive.option_count++] = (struct dw_option){"list-properties", "yes"};
 	snprintf(text, sizeof(text), "%s", drive.folder);
 	{
-		char command[128];
+		char command[512];
 
 		snprintf(command, sizeof(command), "rm -rf '%s/cache/'*", drive.folder);
 		assert_int_equal(system(command), 0);

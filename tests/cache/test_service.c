@@ -111,7 +111,7 @@ static void test_trouble(void **state)
 static void lose(const char *rule)
 {
 	struct drive drive;
-	char path[128];
+	char path[512];
 
 	drive_make(&drive, "settle", "0.05", NULL);
 	put_file(&drive, "stays", "text");
@@ -251,7 +251,7 @@ static void write_parts(struct drive *drive, const char *name)
 static bool server_has_parts(struct drive *drive, const char *name)
 {
 	uint8_t *bytes = malloc(PART);
-	char path[128];
+	char path[512];
 	bool right = true;
 	FILE *file;
 
@@ -293,7 +293,7 @@ static void test_session(void **state)
 static void test_session_conflict(void **state)
 {
 	struct drive drive;
-	char command[160];
+	char command[512];
 
 	(void)state;
 	drive_make(&drive, "settle", "0.05", "upload-max", "128k", "part", "64k", NULL);
