@@ -8,6 +8,7 @@
 #include "cache/absorb_internal.h"
 #include "cache/active.h"
 #include "cache/listing.h"
+#include "cache/pins.h"
 #include "cache/properties.h"
 #include "cache/sent.h"
 #include "cache/sync_internal.h"
@@ -123,6 +124,8 @@ int absorb_finish(struct absorb *absorb)
 	ret = database_commit(absorb->connection);
 	for (size_t i = 0; !ret && i < absorb->count; i++)
 		tell_host(absorb->cache->host, &absorb->told[i], i ? absorb->told[i - 1].parent : 0);
+	if (!ret && absorb->pinned && absorb->cache->pins)
+		pins_wake(absorb->cache->pins);
 	absorb_free(absorb);
 	return ret;
 }
@@ -411,6 +414,7 @@ static int insert(struct absorb *absorb, const struct node_row *folder, const ch
 	if (ret)
 		return ret;
 	id = (uint64_t)database_inserted(absorb->connection);
+	absorb->pinned = absorb->pinned || pinned;
 	ret = absorb_store_item(absorb, id, remote_parent, seen);
 	if (!ret && seen->set && seen->set[0])
 		ret = properties_store_xattrs(absorb->connection, id, seen->set);
@@ -519,6 +523,7 @@ static int follow_content(struct absorb *absorb, struct node_row *row, const str
 	}
 	if (row->content)
 		content_delete(absorb->cache->contents, absorb->connection, row->content);
+	absorb->pinned = absorb->pinned || row->pinned;
 	row->content = 0;
 	row->size = seen->size;
 	row->mtime = seen->mtime;

@@ -31,6 +31,7 @@ struct absorb {
 	size_t count, room;
 	int error;
 	bool replacing; /* cache->replacing counts this one */
+	bool pinned;	/* something that is to be kept here has come */
 };
 
 /* An item, and what it means for a row. */

@@ -25,6 +25,9 @@ struct feed {
 	pthread_mutex_t lock; /* a leaf; of what follows */
 	pthread_cond_t wake;  /* CLOCK_MONOTONIC */
 	bool stopping, woken;
+	bool running;
+	pthread_t self;	      /* of the thread, while it is running */
+	_Atomic uint32_t cut; /* not zero: waiting in the feed ends; see feed_look */
 	/* Whoever takes the first position holds this, and no other lock. */
 	pthread_mutex_t first;
 };
@@ -173,7 +176,11 @@ static int lose_track(struct feed *feed, char cursor[DW_REMOTE_CURSOR_MAX + 1])
 
 	cache_log(cache, 2, "the service does not tell what changed meanwhile: folders are listed again");
 	cache_call_background(cache, &call);
-	ret = take_position(cache, &call, cursor);
+	/* Before the position, so that it is not forgotten when this process dies in between; and afterwards, because
+	 * what was listed meanwhile may have changed before the position was taken. */
+	ret = raise_generation(cache);
+	if (!ret)
+		ret = take_position(cache, &call, cursor);
 	if (!ret)
 		ret = raise_generation(cache);
 	if (!ret)
@@ -276,9 +283,10 @@ static int follow(struct feed *feed, char *cursor, char *before)
 	memcpy(before, cursor, DW_REMOTE_CURSOR_MAX + 1);
 	cache_call_background(cache, &call);
 	call.deadline = cache_clock() + WAIT;
+	call.cancelled = (const volatile uint32_t *)&feed->cut;
 	ret = cache->remote->ops->changes(cache->remote, &call, cursor, &to);
-	if (ret == -ETIMEDOUT) {
-		/* Nothing changed. */
+	if (ret == -ETIMEDOUT || ret == -ECANCELED) {
+		/* Nothing changed, or there is something else to do. */
 		memcpy(cursor, before, DW_REMOTE_CURSOR_MAX + 1);
 		items_clear(&events);
 		return 0;
@@ -286,7 +294,7 @@ static int follow(struct feed *feed, char *cursor, char *before)
 	for (size_t i = 0; i < events.count; i++)
 		lost = lost || events.list[i].event == DW_REMOTE_EVENT_LOST;
 	(void)cache_answered(cache, ret == DW_REMOTE_EXPIRED ? 0 : ret, &call);
-	if (!ret)
+	if (!ret && !lost)
 		ret = absorb_events(cache, &events, cursor);
 	if (ret == DW_REMOTE_EXPIRED || (!ret && lost))
 		ret = lose_track(feed, cursor);
@@ -296,10 +304,9 @@ static int follow(struct feed *feed, char *cursor, char *before)
 	return ret;
 }
 
-/* Without a feed: is the service there? Then everything is looked at again at its next use. */
-static int look(struct feed *feed)
+/* Is the service there? */
+static int probe(struct cache *cache)
 {
-	struct cache *cache = feed->cache;
 	struct items one = {0};
 	const struct dw_remote_items to = {.item = items_take, .context = &one};
 	struct dw_remote_call call;
@@ -310,6 +317,14 @@ static int look(struct feed *feed)
 	ret = cache->remote->ops->stat(cache->remote, &call, cache->remote->root, &to);
 	(void)cache_answered(cache, ret, &call);
 	items_clear(&one);
+	return ret;
+}
+
+/* Without a feed everything is looked at again at its next use. */
+static int look(struct cache *cache)
+{
+	int ret = probe(cache);
+
 	return ret ? ret : raise_generation(cache);
 }
 
@@ -354,7 +369,7 @@ static bool rest(struct feed *feed, uint64_t nanoseconds)
 	bool going_on;
 
 	pthread_mutex_lock(&feed->lock);
-	while (!feed->stopping && !feed->woken && cache_clock() < until)
+	while (!feed->stopping && !feed->woken && !atomic_load(&feed->cut) && cache_clock() < until)
 		(void)pthread_cond_timedwait(&feed->wake, &feed->lock, &at);
 	feed->woken = false;
 	going_on = !feed->stopping;
@@ -371,18 +386,30 @@ static void *run(void *argument)
 	uint64_t pause = PAUSE_FIRST;
 	struct dw_remote_call call;
 
+	pthread_mutex_lock(&feed->lock);
+	feed->self = pthread_self();
+	feed->running = true;
+	pthread_mutex_unlock(&feed->lock);
 	while (cursor && going_on) {
+		bool probed = false;
 		int ret;
 
+		/* Who finds the service away from here on cuts this short. */
+		pthread_mutex_lock(&feed->lock);
+		atomic_store(&feed->cut, feed->stopping);
+		pthread_mutex_unlock(&feed->lock);
 		if (feeds && !cursor[0]) {
 			cache_call(cache, &call, NULL);
 			ret = feed_prepare(cache, &call);
 			if (!ret)
 				ret = read_cursor(cache, cursor);
+		} else if (feeds && !cache_is_online(cache)) {
+			ret = probe(cache);
+			probed = true;
 		} else {
-			ret = feeds ? follow(feed, cursor, cursor + DW_REMOTE_CURSOR_MAX + 1) : look(feed);
+			ret = feeds ? follow(feed, cursor, cursor + DW_REMOTE_CURSOR_MAX + 1) : look(cache);
 		}
-		if (!ret)
+		if (!ret && !probed && cache_is_online(cache))
 			refresh_quota(cache);
 		if (ret == DW_REMOTE_LOGIN) {
 			/* Costs the service nothing: the remote looks whether there is a new login. */
@@ -391,10 +418,13 @@ static void *run(void *argument)
 			going_on = rest(feed, pause);
 			pause = pause * 2 < PAUSE_MOST ? pause * 2 : PAUSE_MOST;
 		} else {
-			pause = PAUSE_FIRST;
+			pause = probed ? pause : PAUSE_FIRST;
 			going_on = rest(feed, feeds ? 0 : cache->options.poll);
 		}
 	}
+	pthread_mutex_lock(&feed->lock);
+	feed->running = false;
+	pthread_mutex_unlock(&feed->lock);
 	free(cursor);
 	return NULL;
 }
@@ -429,6 +459,7 @@ void feed_stop(struct feed *feed)
 {
 	pthread_mutex_lock(&feed->lock);
 	feed->stopping = true;
+	atomic_store(&feed->cut, 1);
 	pthread_cond_signal(&feed->wake);
 	pthread_mutex_unlock(&feed->lock);
 	if (feed->started)
@@ -439,10 +470,28 @@ void feed_stop(struct feed *feed)
 	free(feed);
 }
 
+/* What the thread finds out itself it acts upon anyway. */
+static bool is_own_thread(struct feed *feed)
+{
+	return feed->running && pthread_equal(feed->self, pthread_self());
+}
+
 void feed_wake(struct feed *feed)
 {
 	pthread_mutex_lock(&feed->lock);
-	feed->woken = true;
-	pthread_cond_signal(&feed->wake);
+	if (!is_own_thread(feed)) {
+		feed->woken = true;
+		pthread_cond_signal(&feed->wake);
+	}
+	pthread_mutex_unlock(&feed->lock);
+}
+
+void feed_look(struct feed *feed)
+{
+	pthread_mutex_lock(&feed->lock);
+	if (!is_own_thread(feed)) {
+		atomic_store(&feed->cut, 1);
+		pthread_cond_signal(&feed->wake);
+	}
 	pthread_mutex_unlock(&feed->lock);
 }

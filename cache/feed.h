@@ -28,6 +28,8 @@ int feed_start(struct feed *feed);
 void feed_stop(struct feed *feed);
 /* Try at once. Any thread, no lock. */
 void feed_wake(struct feed *feed);
+/* The service could not be reached: look when it is back, without waiting for what the feed may bring. Any thread. */
+void feed_look(struct feed *feed);
 /* Take a position in the feed, where none is known. 0 or the remote's answer. Any thread, no lock. */
 int feed_prepare(struct cache *cache, struct dw_remote_call *call);
 

@@ -438,6 +438,9 @@ int nodes_let_go(struct database_connection *connection, struct cache *cache, ui
 		"digest = NULL, remote_size = NULL, remote_mtime = NULL, properties = NULL, rights = 15, dirty = ?2, "
 		"attempts = 0, error = 0, failure = NULL WHERE id = ?1",
 		id, dirty | (row.dirty & DIRTY_PROPERTIES));
+	/* A session that is under way would make a version of the item that it was. */
+	if (!ret)
+		ret = run_on(connection, "DELETE FROM upload WHERE node = ?1 AND ?2 = 0", id, 0);
 	return ret ? ret : nodes_dirty(connection, id, dirty);
 }
 
@@ -533,6 +536,9 @@ int nodes_adopt(struct database_connection *connection, struct cache *cache, con
 		sqlite3_bind_blob(put, 1, remote, (int)strlen(remote), SQLITE_STATIC);
 		ret = database_run(connection, put);
 	}
+	/* A session that is under way would make a new file. */
+	if (!ret)
+		ret = run_on(connection, "DELETE FROM upload WHERE node = ?1 AND ?2 = 0", holder.id, 0);
 	/* A name that only folds to the same. */
 	if (!ret)
 		ret = nodes_settle_place(connection, holder.id);

@@ -14,6 +14,7 @@
 struct pins {
 	struct cache *cache;
 	pthread_t thread;
+	bool started;
 	pthread_mutex_t lock; /* a leaf; of what follows */
 	pthread_cond_t wake;  /* CLOCK_MONOTONIC */
 	bool stopping, woken;
@@ -99,11 +100,10 @@ static void *run(void *argument)
 	return NULL;
 }
 
-int pins_start(struct pins **out, struct cache *cache)
+int pins_make(struct pins **out, struct cache *cache)
 {
 	struct pins *pins = calloc(1, sizeof(*pins));
 	pthread_condattr_t monotonic;
-	int ret;
 
 	if (!pins)
 		return -ENOMEM;
@@ -113,15 +113,16 @@ int pins_start(struct pins **out, struct cache *cache)
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&pins->wake, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	ret = -pthread_create(&pins->thread, NULL, run, pins);
-	if (ret) {
-		pthread_cond_destroy(&pins->wake);
-		pthread_mutex_destroy(&pins->lock);
-		free(pins);
-		return ret;
-	}
 	*out = pins;
 	return 0;
+}
+
+int pins_start(struct pins *pins)
+{
+	int ret = -pthread_create(&pins->thread, NULL, run, pins);
+
+	pins->started = ret == 0;
+	return ret;
 }
 
 void pins_stop(struct pins *pins)
@@ -130,7 +131,12 @@ void pins_stop(struct pins *pins)
 	pins->stopping = true;
 	pthread_cond_signal(&pins->wake);
 	pthread_mutex_unlock(&pins->lock);
-	pthread_join(pins->thread, NULL);
+	if (pins->started)
+		pthread_join(pins->thread, NULL);
+}
+
+void pins_free(struct pins *pins)
+{
 	pthread_cond_destroy(&pins->wake);
 	pthread_mutex_destroy(&pins->lock);
 	free(pins);

@@ -266,6 +266,9 @@ static void cache_close(struct dw_filesystem *fs)
 		ahead_stop(cache->ahead);
 	if (cache->listings)
 		listings_stop(cache->listings);
+	/* Whoever absorbs wakes it. */
+	if (cache->pins)
+		pins_free(cache->pins);
 	if (cache->active)
 		active_stop(cache->active);
 	if (cache->contents)
@@ -433,13 +436,15 @@ static int start(struct cache *cache, bool restarted)
 	if (!ret)
 		ret = ahead_start(&cache->ahead, cache);
 	if (!ret)
+		ret = pins_make(&cache->pins, cache);
+	if (!ret)
 		ret = feed_make(&cache->feed, cache);
 	if (!ret)
 		ret = sync_start(&cache->sync, cache);
 	if (!ret)
 		ret = feed_start(cache->feed);
 	if (!ret)
-		ret = pins_start(&cache->pins, cache);
+		ret = pins_start(cache->pins);
 	return ret;
 }
 

@@ -7,6 +7,7 @@
 
 #include "cache/cache.h"
 #include "cache/feed.h"
+#include "cache/pins.h"
 #include "cache/sync.h"
 #include "support/text.h"
 
@@ -86,8 +87,8 @@ static enum cache_connection connection_after(enum cache_connection before, int 
 	}
 }
 
-/* Keeps the state; true when it has become another one. */
-static bool note_answer(struct cache *cache, int ret, const char *message)
+/* Keeps the state; 1: it is online now, and was not; -1: it was, and is not any more; 0. */
+static int note_answer(struct cache *cache, int ret, const char *message)
 {
 	enum cache_connection before, after;
 
@@ -104,14 +105,14 @@ static bool note_answer(struct cache *cache, int ret, const char *message)
 	pthread_cond_broadcast(&cache->state.changed);
 	pthread_mutex_unlock(&cache->state.lock);
 	if (after == before)
-		return false;
+		return 0;
 	if (after == CACHE_ONLINE && before != CACHE_UNKNOWN)
 		cache_log(cache, 2, "the service can be reached again");
 	else if (after == CACHE_OFFLINE)
 		cache_log(cache, 1, "the service cannot be reached: %s", message);
 	else if (after == CACHE_LOGIN)
 		cache_log(cache, 1, "somebody has to log in: %s", message);
-	return after == CACHE_ONLINE;
+	return after == CACHE_ONLINE ? 1 : -1;
 }
 
 int cache_errno(int ret)
@@ -144,10 +145,16 @@ int cache_answered(struct cache *cache, int ret, const struct dw_remote_call *ca
 
 void cache_note_answer(struct cache *cache, int ret, const char *message)
 {
-	if (!note_answer(cache, ret, message ? message : ""))
+	int turn = note_answer(cache, ret, message ? message : "");
+
+	if (turn < 0 && cache->feed)
+		feed_look(cache->feed);
+	if (turn <= 0)
 		return;
 	if (cache->feed)
 		feed_wake(cache->feed);
 	if (cache->sync)
 		sync_wake(cache->sync);
+	if (cache->pins)
+		pins_wake(cache->pins);
 }

@@ -12,9 +12,11 @@
 
 #define PAUSE_FIRST  SYNC_SECOND	 /* before the second try; doubles with every failure */
 #define PAUSE_MOST   (300 * SYNC_SECOND) /* also for what a person has to mend */
-#define PAUSE_BUSY   (SYNC_SECOND / 2)	 /* something else comes first */
-#define WATCH_PERIOD (SYNC_SECOND / 10)	 /* how often a waiting thread looks whether it was interrupted */
-#define FEW	     16			 /* so many are counted again after each that is done */
+#define PAUSE_BUSY   (SYNC_SECOND / 2)	 /* something else comes first; doubles, too */
+#define PAUSE_TURN   (8 * SYNC_SECOND)	 /* and is at most this */
+#define LATER_MOST   (3600 * SYNC_SECOND)
+#define WATCH_PERIOD (SYNC_SECOND / 10) /* how often a waiting thread looks whether it was interrupted */
+#define FEW	     16			/* so many are counted again after each that is done */
 
 static struct timespec timespec_of(int64_t nanoseconds)
 {
@@ -31,14 +33,19 @@ static int64_t some_of(int64_t pause)
 	return pause / 2 + (int64_t)((double)(pause / 2) * chance / UINT32_MAX);
 }
 
+static int64_t grown(int64_t pause, int64_t attempts, int64_t most)
+{
+	while (attempts-- > 0 && pause < most)
+		pause *= 2;
+	return pause < most ? pause : most;
+}
+
 static int64_t pause_after(int ret, int64_t attempts)
 {
-	int64_t pause = PAUSE_FIRST;
-
 	switch (ret) {
 	case -EBUSY:
+		return grown(PAUSE_BUSY, attempts, PAUSE_TURN);
 	case -EBADMSG:
-		return PAUSE_BUSY;
 	case DW_REMOTE_LATER:
 	case DW_REMOTE_UNKNOWN:
 	case DW_REMOTE_CHANGED:
@@ -48,9 +55,7 @@ static int64_t pause_after(int ret, int64_t attempts)
 	case -ETIMEDOUT:
 	case -ESTALE:
 	case -ENOMEM:
-		while (attempts-- > 0 && pause < PAUSE_MOST)
-			pause *= 2;
-		return some_of(pause < PAUSE_MOST ? pause : PAUSE_MOST);
+		return some_of(grown(PAUSE_FIRST, attempts, PAUSE_MOST));
 	default:
 		return some_of(PAUSE_MOST);
 	}
@@ -91,9 +96,9 @@ static int store_failure(struct cache *cache, const struct sync_task *task, int 
 							   : "UPDATE gone SET attempts = ?, retry_at = ?, failure = ?, "
 							     "error = ? WHERE id = ?");
 	if (statement) {
-		/* What only waits for its turn has not failed. */
-		sqlite3_bind_int64(statement, 1, ret == -EBUSY ? attempts : attempts + 1);
+		sqlite3_bind_int64(statement, 1, attempts + 1);
 		sqlite3_bind_int64(statement, 2, cache_now() + pause_after(ret, attempts));
+		/* What only waits for its turn has not failed. */
 		if (ret != -EBUSY)
 			sqlite3_bind_text(statement, 3, reason, -1, SQLITE_STATIC);
 		sqlite3_bind_int64(statement, 4, ret == -EBUSY ? 0 : -ret);
@@ -130,6 +135,17 @@ static bool has_failed_before(struct cache *cache, uint64_t node)
 	return failed;
 }
 
+/* Nothing is asked of the remote before pause has passed. */
+static void keep_quiet(struct sync *sync, uint64_t pause)
+{
+	int64_t until = cache_now() + (pause > LATER_MOST ? LATER_MOST : (int64_t)pause);
+
+	pthread_mutex_lock(&sync->lock);
+	if (sync->quiet < until)
+		sync->quiet = until;
+	pthread_mutex_unlock(&sync->lock);
+}
+
 void sync_failed(struct sync_job *job, int ret, const struct dw_remote_call *call)
 {
 	struct sync *sync = job->sync;
@@ -142,17 +158,17 @@ void sync_failed(struct sync_job *job, int ret, const struct dw_remote_call *cal
 	case DW_REMOTE_OFFLINE:
 	case DW_REMOTE_LOGIN:
 	case -ECANCELED:
-		/* Nobody's fault: it goes on when the service is back. */
+		/* Nobody's fault: it goes on when the service is back. Other calls may find it there while these do
+		 * not, so this does not go on at once. */
+		keep_quiet(sync, SYNC_SECOND);
 		return;
 	case DW_REMOTE_LATER:
-		pthread_mutex_lock(&sync->lock);
-		sync->quiet = cache_now() +
-			      (call->retry_after > (uint64_t)SYNC_SECOND ? (int64_t)call->retry_after : SYNC_SECOND);
-		pthread_mutex_unlock(&sync->lock);
+		keep_quiet(sync, call->retry_after > (uint64_t)SYNC_SECOND ? call->retry_after : SYNC_SECOND);
 		return;
 	default:
-		/* A row that cannot be written is tried again at once; the database's own error was logged. */
-		(void)store_failure(sync->cache, &job->task, ret, reason_of(ret, call));
+		/* The database's own error was logged. */
+		if (store_failure(sync->cache, &job->task, ret, reason_of(ret, call)))
+			keep_quiet(sync, SYNC_SECOND);
 	}
 }
 
@@ -193,7 +209,7 @@ static struct sync_job *take_job(struct sync *sync, const struct sync_task *task
 	return job;
 }
 
-static bool jobs_are_full(struct sync *sync, bool *running)
+static bool jobs_are_full(struct sync *sync)
 {
 	size_t used = 0;
 
@@ -201,7 +217,6 @@ static bool jobs_are_full(struct sync *sync, bool *running)
 	for (size_t i = 0; i < SYNC_TASKS; i++)
 		used += sync->jobs[i].used;
 	pthread_mutex_unlock(&sync->lock);
-	*running = used != 0;
 	return used == SYNC_TASKS;
 }
 
@@ -210,14 +225,15 @@ static int64_t give_out(struct sync *sync)
 {
 	struct sync_task task;
 	struct sync_job *job;
-	bool running = false;
 	int64_t due = SYNC_NEVER, soonest = cache_now() + PAUSE_BUSY;
 	int ret = 0;
 
-	while (!jobs_are_full(sync, &running)) {
+	/* When all are taken, the first that is done wakes the scheduler. */
+	while (!jobs_are_full(sync)) {
 		ret = sync_next(sync, &task, &due);
 		if (ret <= 0)
 			break;
+		due = SYNC_NEVER;
 		job = take_job(sync, &task);
 		if (workers_submit(sync->workers, &job->job)) {
 			pthread_mutex_lock(&sync->lock);
@@ -228,11 +244,8 @@ static int64_t give_out(struct sync *sync)
 	}
 	if (ret < 0)
 		return cache_now() + SYNC_SECOND;
-	(void)jobs_are_full(sync, &running);
-	/* What is due and cannot run waits for one that runs, or for one that is to be tried again. */
-	if (due < soonest)
-		return running ? SYNC_NEVER : soonest;
-	return due;
+	/* What is due and cannot run is in a job, or waits for something else: look again after a while. */
+	return ret || due > soonest ? due : soonest;
 }
 
 static void *schedule(void *context)
@@ -244,6 +257,8 @@ static void *schedule(void *context)
 		int64_t armed = SYNC_NEVER, quiet = sync->quiet;
 
 		sync->woken = false;
+		/* What becomes dirty while the rows are being looked at counts, too. */
+		sync->armed = SYNC_NEVER;
 		pthread_mutex_unlock(&sync->lock);
 		if (quiet > cache_now())
 			armed = quiet;
@@ -308,9 +323,12 @@ int sync_start(struct sync **out, struct cache *cache)
 		ret = workers_create(&sync->workers, "dw-sync", SYNC_TASKS);
 	if (!ret)
 		ret = workers_create(&sync->senders, "dw-parts", SYNC_SENDERS);
+	/* What it starts looks there. */
+	*out = sync;
 	if (!ret)
 		ret = -pthread_create(&sync->scheduler, NULL, schedule, sync);
 	if (ret) {
+		*out = NULL;
 		if (sync->senders)
 			workers_destroy(sync->senders);
 		if (sync->workers)
@@ -319,10 +337,8 @@ int sync_start(struct sync **out, struct cache *cache)
 		pthread_cond_destroy(&sync->wake);
 		pthread_mutex_destroy(&sync->lock);
 		free(sync);
-		return ret;
 	}
-	*out = sync;
-	return 0;
+	return ret;
 }
 
 void sync_stop(struct sync *sync)
@@ -411,7 +427,8 @@ int sync_numbers(struct cache *cache, struct sync_numbers *out)
 
 /*
  * How many of node and what is below it are not on the server, and *error is what each of them that was tried failed
- * with lastly (0 when one of them has not failed). For a folder, removals count wherever they are.
+ * with lastly (0 when one of them has not failed; those in a folder that is not there yet wait for it and say nothing).
+ * For a folder, removals count wherever they are.
  */
 static int is_pending(struct cache *cache, uint64_t node, int *error)
 {
@@ -420,7 +437,8 @@ static int is_pending(struct cache *cache, uint64_t node, int *error)
 		"  SELECT id, id FROM node WHERE dirty != 0 AND parent IS NOT NULL"
 		"  UNION ALL SELECT up.start, node.parent FROM up JOIN node ON node.id = up.at"
 		"  WHERE node.parent IS NOT NULL AND up.at != ?1) "
-		"SELECT count(*), min(error), max(error) FROM node WHERE id IN (SELECT start FROM up WHERE at = ?1)";
+		"SELECT count(*), min(CASE WHEN p.remote IS NULL THEN NULL ELSE n.error END), max(n.error) FROM node n "
+		"JOIN node p ON p.id = n.parent WHERE n.id IN (SELECT start FROM up WHERE at = ?1)";
 	struct database_connection *connection = database_read(cache->database);
 	struct node_row row;
 	sqlite3_stmt *statement;

@@ -119,6 +119,8 @@ int sync_session(struct sync_job *job, const struct sync_subject *subject, struc
 
 /* The server has nothing of the node any more: what is only here of it is new. */
 int sync_item_lost(struct sync_job *job, const struct sync_subject *subject);
+/* Something could not go into its folder: when that is gone on the server, so it is here. -EBUSY, or what stat says. */
+int sync_folder_lost(struct sync_job *job, const struct sync_subject *subject, struct dw_remote_call *call);
 /* Somebody else's item is where the node should go: the node gets a conflicted name beside it. */
 int sync_keep_both(struct sync_job *job, const struct sync_subject *subject, const struct dw_remote_item *there);
 

@@ -5,9 +5,10 @@
 #include "cache/active.h"
 #include "cache/sync_internal.h"
 
-#define CANDIDATES  64 /* of nodes, and of removals, that are looked at for one that can run */
-#define CHAIN	    64 /* of things that stand in one another's way */
-#define OPEN_FACTOR 10 /* settling times that a file rests while it is open for writing */
+#define CANDIDATES  64	 /* of nodes, and of removals, that are read in one go */
+#define LOOKS	    4096 /* of each that are looked at for one that can run */
+#define CHAIN	    64	 /* of things that stand in one another's way */
+#define OPEN_FACTOR 10	 /* settling times that a file rests while it is open for writing */
 
 struct chain {
 	struct sync *sync;
@@ -195,22 +196,47 @@ static int clear_the_way(struct chain *chain, struct sync_task *task)
 	return 0;
 }
 
-/* The first of the candidates in statement (one column, ids) that can run, or what stands in its way. */
-static int try_candidates(struct chain *chain, sqlite3_stmt *statement, bool nodes, struct sync_task *task)
+/* Ids of what is due behind the first skip of them; their number. */
+static int read_candidates(struct chain *chain, bool nodes, int64_t skip, int64_t *ids)
 {
-	int64_t ids[CANDIDATES];
-	size_t count = 0;
-	int ret = 0;
+	/* What is in a folder that the server has not got waits for the folder, which is due itself. */
+	static const char of_nodes[] = "SELECT n.id FROM node n WHERE n.dirty != 0 AND n.since <= ?1 AND "
+				       "n.retry_at <= ?2 AND n.parent IS NOT NULL AND EXISTS(SELECT 1 FROM node p "
+				       "WHERE p.id = n.parent AND p.remote IS NOT NULL) ORDER BY n.since, n.id "
+				       "LIMIT 64 OFFSET ?3";
+	static const char of_gone[] = "SELECT id FROM gone WHERE since <= ?1 AND retry_at <= ?2 ORDER BY id "
+				      "LIMIT 64 OFFSET ?3";
+	sqlite3_stmt *statement = database_statement(chain->connection, nodes ? of_nodes : of_gone);
+	int count = 0, ret = 0;
 
+	if (statement) {
+		sqlite3_bind_int64(statement, 1, chain->now - chain->settle);
+		sqlite3_bind_int64(statement, 2, chain->now);
+		sqlite3_bind_int64(statement, 3, skip);
+	}
 	while (count < CANDIDATES && (ret = database_step(chain->connection, statement)) > 0)
 		ids[count++] = sqlite3_column_int64(statement, 0);
-	if (ret < 0)
-		return ret;
-	for (size_t i = 0; i < count; i++) {
-		*task = (struct sync_task){.node = nodes ? (uint64_t)ids[i] : 0, .gone = nodes ? 0 : ids[i]};
-		ret = clear_the_way(chain, task);
-		if (ret)
-			return ret;
+	if (statement)
+		sqlite3_reset(statement);
+	return ret < 0 ? ret : count;
+}
+
+/* The first that is due and can run, or what stands in its way. */
+static int try_candidates(struct chain *chain, bool nodes, struct sync_task *task)
+{
+	int64_t ids[CANDIDATES];
+	int count, ret;
+
+	for (int64_t skip = 0; skip < LOOKS; skip += CANDIDATES) {
+		count = read_candidates(chain, nodes, skip, ids);
+		for (int i = 0; i < count; i++) {
+			*task = (struct sync_task){.node = nodes ? (uint64_t)ids[i] : 0, .gone = nodes ? 0 : ids[i]};
+			ret = clear_the_way(chain, task);
+			if (ret)
+				return ret;
+		}
+		if (count < CANDIDATES)
+			return count < 0 ? count : 0;
 	}
 	return 0;
 }
@@ -231,7 +257,6 @@ static int find_due(struct database_connection *connection, const char *text, in
 int sync_next(struct sync *sync, struct sync_task *task, int64_t *due)
 {
 	struct chain chain = {.sync = sync, .now = cache_now()};
-	sqlite3_stmt *statement;
 	int ret;
 
 	pthread_mutex_lock(&sync->lock);
@@ -240,23 +265,9 @@ int sync_next(struct sync *sync, struct sync_task *task, int64_t *due)
 
 	*due = SYNC_NEVER;
 	chain.connection = database_read(sync->cache->database);
-	statement = database_statement(chain.connection,
-				       "SELECT id FROM node WHERE dirty != 0 AND since <= ? AND "
-				       "retry_at <= ? AND parent IS NOT NULL ORDER BY since LIMIT 64");
-	if (statement) {
-		sqlite3_bind_int64(statement, 1, chain.now - chain.settle);
-		sqlite3_bind_int64(statement, 2, chain.now);
-	}
-	ret = try_candidates(&chain, statement, true, task);
-	if (ret)
-		goto out;
-	statement = database_statement(chain.connection,
-				       "SELECT id FROM gone WHERE since <= ? AND retry_at <= ? ORDER BY id LIMIT 64");
-	if (statement) {
-		sqlite3_bind_int64(statement, 1, chain.now - chain.settle);
-		sqlite3_bind_int64(statement, 2, chain.now);
-	}
-	ret = try_candidates(&chain, statement, false, task);
+	ret = try_candidates(&chain, true, task);
+	if (!ret)
+		ret = try_candidates(&chain, false, task);
 	if (ret)
 		goto out;
 	ret = find_due(chain.connection,

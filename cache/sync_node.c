@@ -47,6 +47,14 @@ static enum dw_remote_type type_of(const struct sync_subject *subject)
 	return is_folder(subject) ? DW_REMOTE_FOLDER : DW_REMOTE_FILE;
 }
 
+static int absorb_end(struct absorb *absorb, int ret)
+{
+	if (!ret)
+		return absorb_finish(absorb);
+	absorb_abandon(absorb);
+	return ret;
+}
+
 /* item is the node's now, and the server knows of it what done says. */
 static int answer(struct sync_job *job, const struct sync_subject *subject, uint32_t done,
 		  const struct dw_remote_item *item)
@@ -56,27 +64,58 @@ static int answer(struct sync_job *job, const struct sync_subject *subject, uint
 
 	if (ret)
 		return ret;
-	ret = absorb_answer(absorb, subject->row.id, subject->row.change, done, item);
-	if (ret) {
-		absorb_abandon(absorb);
-		return ret;
-	}
-	return absorb_finish(absorb);
+	return absorb_end(absorb, absorb_answer(absorb, subject->row.id, subject->row.change, done, item));
 }
 
-int sync_item_lost(struct sync_job *job, const struct sync_subject *subject)
+/* The folder was on the server already, and what is in it there is not known. */
+static int join_folder(struct sync_job *job, const struct sync_subject *subject, const struct dw_remote_item *item)
 {
 	struct absorb *absorb;
 	int ret = absorb_begin(&absorb, job->sync->cache);
 
 	if (ret)
 		return ret;
-	ret = absorb_gone(absorb, subject->item.remote);
-	if (ret) {
-		absorb_abandon(absorb);
-		return ret;
-	}
-	return absorb_finish(absorb);
+	ret = absorb_answer(absorb, subject->row.id, subject->row.change, DIRTY_NEW, item);
+	if (!ret)
+		ret = nodes_unlist(absorb_connection(absorb), subject->row.id);
+	absorb_forget_node(absorb, subject->row.id);
+	return absorb_end(absorb, ret);
+}
+
+static int item_is_gone(struct sync_job *job, const char *remote)
+{
+	struct absorb *absorb;
+	int ret = absorb_begin(&absorb, job->sync->cache);
+
+	return ret ? ret : absorb_end(absorb, absorb_gone(absorb, remote));
+}
+
+int sync_item_lost(struct sync_job *job, const struct sync_subject *subject)
+{
+	return item_is_gone(job, subject->item.remote);
+}
+
+/* 1: the item is there; 0: it was not, and is gone here too, now. */
+static int look_for(struct sync_job *job, const char *remote, struct dw_remote_call *call)
+{
+	struct cache *cache = job->sync->cache;
+	struct sync_item there = {0};
+	const struct dw_remote_items items = {.item = sync_item_take, .context = &there};
+	int ret = cache->remote->ops->stat(cache->remote, call, remote, &items);
+
+	(void)cache_answered(cache, ret, call);
+	sync_item_free(&there);
+	if (ret == -ENOENT || ret == DW_REMOTE_TRASHED)
+		return item_is_gone(job, remote);
+	return ret ? ret : 1;
+}
+
+int sync_folder_lost(struct sync_job *job, const struct sync_subject *subject, struct dw_remote_call *call)
+{
+	int ret = look_for(job, subject->parent, call);
+
+	/* Its node is new now, or gone; it comes first. */
+	return ret < 0 ? ret : -EBUSY;
 }
 
 int sync_keep_both(struct sync_job *job, const struct sync_subject *subject, const struct dw_remote_item *there)
@@ -95,11 +134,7 @@ int sync_keep_both(struct sync_job *job, const struct sync_subject *subject, con
 	ret = absorb_aside(absorb, subject->row.id);
 	if (!ret)
 		ret = absorb_item(absorb, subject->row.parent, there);
-	if (ret) {
-		absorb_abandon(absorb);
-		return ret;
-	}
-	return absorb_finish(absorb);
+	return absorb_end(absorb, ret);
 }
 
 bool sync_will_leave(struct cache *cache, const char *remote)
@@ -189,16 +224,18 @@ static int make_folder(struct sync_job *job, const struct sync_subject *subject,
 		/* Made by an earlier try, or by somebody else: two folders of one name are one folder. */
 		sync_item_free(&there);
 		ret = sync_item_find(cache, call, subject->parent, subject->name, &there);
-		if (ret == -ENOENT || (!ret && sync_will_leave(cache, there.item.id)))
+		if (ret == -ENOENT || (!ret && sync_will_leave(cache, there.item.id))) {
 			ret = -EBUSY;
-		else if (!ret && there.item.type != DW_REMOTE_FOLDER) {
+		} else if (!ret && there.item.type != DW_REMOTE_FOLDER) {
 			ret = sync_keep_both(job, subject, &there.item);
-			goto out;
+		} else if (!ret) {
+			ret = join_folder(job, subject, &there.item);
 		}
-	}
-	if (!ret)
+	} else if (ret == -ENOENT || ret == DW_REMOTE_TRASHED) {
+		ret = sync_folder_lost(job, subject, call);
+	} else if (!ret) {
 		ret = answer(job, subject, DIRTY_NEW, &there.item);
-out:
+	}
 	sync_item_free(&there);
 	return ret;
 }
@@ -220,7 +257,14 @@ static int move_item(struct sync_job *job, const struct sync_subject *subject, c
 		break;
 	case -ENOENT:
 	case DW_REMOTE_TRASHED:
-		ret = sync_item_lost(job, subject);
+		/* The item, or the folder that it should go to? */
+		ret = look_for(job, subject->item.remote, call);
+		if (ret > 0)
+			ret = sync_folder_lost(job, subject, call);
+		break;
+	case -ELOOP:
+		/* What is above it here is below it there, and will move. */
+		ret = -EBUSY;
 		break;
 	case -EEXIST:
 		sync_item_free(&there);
@@ -239,15 +283,16 @@ static int move_item(struct sync_job *job, const struct sync_subject *subject, c
 	return ret;
 }
 
-/* Two nodes hold each other's place: this one goes to a name that nobody else uses for as long as that takes. */
+/* Nodes, or a node and a folder that is to be removed, stand in one another's way: this node goes to the folder that it
+ * belongs in, with a name that nobody else uses, for as long as that takes. */
 static int step_aside(struct sync_job *job, const struct sync_subject *subject, struct dw_remote_call *call)
 {
 	char name[64];
 
-	if (!subject->row.has_remote)
+	if (!subject->row.has_remote || !subject->parent[0])
 		return -EBUSY;
 	(void)text_format(name, sizeof(name), ".driveway-%" PRIx64 "-%" PRIx64, subject->row.id, (uint64_t)cache_now());
-	return move_item(job, subject, subject->item.remote_parent, name, 0, call);
+	return move_item(job, subject, subject->parent, name, 0, call);
 }
 
 static int clear_dirty(struct sync_job *job, const struct sync_subject *subject, uint32_t bits)
@@ -350,6 +395,7 @@ void sync_run_node(struct sync_job *job)
 {
 	struct sync_subject *subject = malloc(sizeof(*subject));
 	struct dw_remote_call call;
+	uint32_t dirty = 0;
 	int64_t change = 0;
 	int ret = subject ? 0 : -ENOMEM;
 
@@ -360,10 +406,15 @@ void sync_run_node(struct sync_job *job)
 			ret = ret == -ENOENT ? 0 : ret;
 			break;
 		}
-		/* What was changed meanwhile has to settle, and a new place to be looked at, before it goes on. */
-		if (steps && (subject->row.change != change || (subject->row.dirty & (DIRTY_NEW | DIRTY_PLACE))))
+		/* What was changed meanwhile has to settle, and a new place to be looked at, before it goes on. A place
+		 * that did not become the right one by this is tried again later: the server has its own opinion. */
+		if (steps && (subject->row.change != change || (subject->row.dirty & (DIRTY_NEW | DIRTY_PLACE)))) {
+			if (subject->row.change == change && subject->row.dirty == dirty)
+				ret = -EBUSY;
 			break;
+		}
 		change = subject->row.change;
+		dirty = subject->row.dirty;
 		ret = steps < STEPS ? step(job, subject, &call) : -EBUSY;
 		if (job->task.aside)
 			break;

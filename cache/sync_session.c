@@ -349,6 +349,13 @@ static bool same_stamp(const struct content_stamp *one, const struct content_sta
 	       one->changed.seconds == other->changed.seconds && one->changed.nanoseconds == other->changed.nanoseconds;
 }
 
+/* Nothing more can come of the session. */
+static bool is_over(int ret)
+{
+	return ret == 0 || ret == DW_REMOTE_EXPIRED || ret == DW_REMOTE_CHANGED || ret == DW_REMOTE_TRASHED ||
+	       ret == -EEXIST || ret == -ENOENT || ret == -EBADMSG || ret == -EINVAL || ret == -ENAMETOOLONG;
+}
+
 int sync_session(struct sync_job *job, const struct sync_subject *subject, struct sync_source *source,
 		 const struct dw_remote_place *place, struct dw_remote_call *call, struct sync_item *item)
 {
@@ -376,7 +383,7 @@ int sync_session(struct sync_job *job, const struct sync_subject *subject, struc
 							 run->parts, run->count, &items);
 		(void)cache_answered(cache, ret, call);
 	}
-	if (ret == 0 || ret == DW_REMOTE_EXPIRED) {
+	if (is_over(ret)) {
 		int deleted = delete_row(cache, subject->row.id);
 
 		ret = ret ? ret : deleted;

@@ -124,6 +124,9 @@ static int open_source(struct sync_job *job, const struct sync_subject *subject,
 			return ret;
 		source->content.bytes = source->stamp.size;
 		modified = source->stamp.modified.seconds * SYNC_SECOND + source->stamp.modified.nanoseconds;
+	} else if (subject->row.size && node_is_file(&subject->row)) {
+		/* Its bytes are lost: an empty file must not take the place of what the server has. */
+		return -EIO;
 	}
 	source->content.modified.seconds = modified / SYNC_SECOND - (modified % SYNC_SECOND < 0);
 	source->content.modified.nanoseconds = (uint32_t)(modified - source->content.modified.seconds * SYNC_SECOND);
@@ -135,6 +138,19 @@ static bool same_bytes(const struct sync_source *source, const struct dw_remote_
 	return item->type == DW_REMOTE_FILE && item->bytes == source->content.bytes && source->digest_length &&
 	       item->digest_length == source->digest_length &&
 	       memcmp(item->digest, source->digest, source->digest_length) == 0;
+}
+
+/* The bytes are the server's whatever else has changed of the row meanwhile. */
+static void bytes_are_there(struct database_connection *connection, const struct sync_subject *subject)
+{
+	sqlite3_stmt *statement = database_statement(connection, "UPDATE node SET dirty = dirty & ~4 WHERE id = ? AND "
+								 "content = ?");
+
+	if (statement) {
+		sqlite3_bind_int64(statement, 1, (int64_t)subject->row.id);
+		sqlite3_bind_int64(statement, 2, (int64_t)subject->row.content);
+	}
+	(void)database_run(connection, statement);
 }
 
 /* It was written to meanwhile: wait until it has settled once more. */
@@ -200,6 +216,8 @@ static int accept(struct sync_job *job, const struct sync_subject *subject, stru
 		absorb_abandon(absorb);
 		return ret;
 	}
+	if (source->file && settled)
+		bytes_are_there(connection, subject);
 	ret = absorb_finish(absorb);
 	if (!ret && !settled)
 		ret = -EBUSY;
@@ -357,8 +375,8 @@ int sync_upload(struct sync_job *job, const struct sync_subject *subject, struct
 		break;
 	case -ENOENT:
 	case DW_REMOTE_TRASHED:
-		/* Of a new file it is the folder that is gone; the feed will tell. */
-		ret = is_new ? -EBUSY : sync_item_lost(job, subject);
+		/* Of a new file it is the folder that is gone. */
+		ret = is_new ? sync_folder_lost(job, subject, call) : sync_item_lost(job, subject);
 		break;
 	default:
 		break;

@@ -4,10 +4,9 @@
  *
  * A provider is built in, or a plug-in: a shared object NAME.so in the plug-in folder, or one given by its path (with a
  * '/' in it). Built-in ones come first, so that no plug-in can take their place.
- * One that exports driveway_remote instead of driveway_provider (remote.h) becomes a provider of drives by cache.so, which
- * is looked for in the same folders (cache/module.h).
- * A plug-in that was loaded stays loaded until the process ends: its code may be in use by threads that nobody
- * knows of, and drives that are mapped again find it ready.
+ * One that exports driveway_remote instead of driveway_provider (remote.h) becomes a provider of drives by cache.so,
+ * which is looked for in the same folders (cache/module.h). A plug-in that was loaded stays loaded until the process
+ * ends: its code may be in use by threads that nobody knows of, and drives that are mapped again find it ready.
  *
  * Checked when a provider is found: struct size, version (upper half equal: the same generation; a plug-in that is
  * older within it works, one that is newer may ask for what this host lacks but works too, since it reads

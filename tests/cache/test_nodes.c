@@ -81,7 +81,7 @@ static int make(void **state)
 static int unmake(void **state)
 {
 	struct bench *bench = *state;
-	char command[128];
+	char command[512];
 
 	active_stop(bench->cache.active);
 	database_close(bench->cache.database);

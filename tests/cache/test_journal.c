@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/* How changes made here reach the server, and what becomes of them when the server changes too. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/cache/drive.h"
+
+#define ROOT DW_NODE_ROOT
+
+static void id_of(struct drive *drive, const char *name, char id[128])
+{
+	assert_int_equal(do_getxattr(drive, node_of(drive, ROOT, name), "user.driveway.remote", id, 128), 0);
+}
+
+/* Editors that write a new file and rename it over the old one make a new version of the old one. */
+static void test_atomic_save(void **state)
+{
+	char before[128], after[128];
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.3", NULL);
+	put_file(&drive, "document", "one");
+	settle(&drive);
+	id_of(&drive, "document", before);
+	put_file(&drive, "document.tmp", "two");
+	assert_int_equal(do_rename(&drive, ROOT, "document.tmp", ROOT, "document", 0), 0);
+	settle(&drive);
+	id_of(&drive, "document", after);
+	assert_string_equal(before, after);
+	assert_true(server_is(&drive, "document", "two"));
+	assert_int_equal(drive.calls->remove, 0);
+	assert_int_equal(drive.calls->move, 0);
+	assert_int_equal(drive.calls->upload, 2);
+	drive_destroy(&drive);
+}
+
+/* And those that move the old one away, write it anew and remove the old one. */
+static void test_backup_save(void **state)
+{
+	char before[128], after[128];
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.3", NULL);
+	put_file(&drive, "document", "one");
+	settle(&drive);
+	id_of(&drive, "document", before);
+	assert_int_equal(do_rename(&drive, ROOT, "document", ROOT, "document~", 0), 0);
+	put_file(&drive, "document", "two");
+	assert_int_equal(do_unlink(&drive, ROOT, "document~"), 0);
+	settle(&drive);
+	id_of(&drive, "document", after);
+	assert_string_equal(before, after);
+	assert_true(server_is(&drive, "document", "two"));
+	assert_false(server_has(&drive, "document~"));
+	assert_int_equal(drive.calls->remove, 0);
+	assert_int_equal(drive.calls->upload, 2);
+	drive_destroy(&drive);
+}
+
+static void test_temporary_name(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.3", NULL);
+	put_file(&drive, "download.part", "all of it");
+	assert_int_equal(do_rename(&drive, ROOT, "download.part", ROOT, "download", 0), 0);
+	settle(&drive);
+	assert_true(server_is(&drive, "download", "all of it"));
+	assert_int_equal(drive.calls->upload, 1);
+	assert_int_equal(drive.calls->move, 0);
+	drive_destroy(&drive);
+}
+
+static void test_exchange(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	put_file(&drive, "a", "was a");
+	put_file(&drive, "b", "was b");
+	settle(&drive);
+	assert_int_equal(do_rename(&drive, ROOT, "a", ROOT, "b", DW_RENAME_EXCHANGE), 0);
+	settle(&drive);
+	assert_true(server_is(&drive, "a", "was b"));
+	assert_true(server_is(&drive, "b", "was a"));
+	assert_int_equal(server_count(&drive), 2);
+	assert_int_equal(drive.calls->upload, 2);
+	drive_destroy(&drive);
+}
+
+/* A file takes the name of the folder that it was in. */
+static void test_out_of_removed_folder(void **state)
+{
+	uint64_t folder, node, handle;
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.3", NULL);
+	assert_int_equal(do_mkdir(&drive, ROOT, "name", &folder), 0);
+	assert_int_equal(do_create(&drive, folder, "file", &node, &handle), 0);
+	assert_int_equal(do_write(&drive, node, handle, "text", 0), 4);
+	do_close(&drive, node, handle);
+	settle(&drive);
+	assert_int_equal(do_rename(&drive, folder, "file", ROOT, "other", 0), 0);
+	assert_int_equal(do_rmdir(&drive, ROOT, "name"), 0);
+	assert_int_equal(do_rename(&drive, ROOT, "other", ROOT, "name", 0), 0);
+	settle(&drive);
+	assert_true(server_is(&drive, "name", "text"));
+	assert_int_equal(server_count(&drive), 1);
+	drive_destroy(&drive);
+}
+
+/* What was above comes to lie below. */
+static void test_upside_down(void **state)
+{
+	uint64_t upper, lower;
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.3", NULL);
+	assert_int_equal(do_mkdir(&drive, ROOT, "upper", &upper), 0);
+	assert_int_equal(do_mkdir(&drive, upper, "lower", &lower), 0);
+	settle(&drive);
+	assert_int_equal(do_rename(&drive, upper, "lower", ROOT, "lower", 0), 0);
+	assert_int_equal(do_rename(&drive, ROOT, "upper", lower, "upper", 0), 0);
+	settle(&drive);
+	assert_true(server_has(&drive, "lower/upper"));
+	assert_false(server_has(&drive, "upper"));
+	drive_destroy(&drive);
+}
+
+/* More than is looked at in one go wait for a folder that cannot be made: others pass. */
+static void test_refused_folder(void **state)
+{
+	uint64_t folder, node, handle;
+	struct drive drive;
+	char name[16];
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	drive_faults(&drive, "mkdir:EACCES:times=0\n");
+	assert_int_equal(do_mkdir(&drive, ROOT, "refused", &folder), 0);
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		assert_int_equal(do_create(&drive, folder, name, &node, &handle), 0);
+		do_close(&drive, node, handle);
+	}
+	put_file(&drive, "passes", "text");
+	EVENTUALLY(server_is(&drive, "passes", "text"));
+	EVENTUALLY(report_has(&drive, "\"failing\":1"));
+	assert_int_equal(do_setxattr(&drive, ROOT, "user.driveway.sync", "1"), -EACCES);
+	drive_destroy(&drive);
+}
+
+/* --- Both sides ----------------------------------------------------------------------------------------- */
+
+static bool has_copy(struct drive *drive, const char *text)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command), "grep -qx '%s' '%s/server/'*'conflicted copy'*", text, drive->folder);
+	return system(command) == 0;
+}
+
+static void test_conflict(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.6", NULL);
+	put_file(&drive, "file.txt", "base");
+	settle(&drive);
+	put_file(&drive, "file.txt", "mine");
+	server_write(&drive, "file.txt", "theirs");
+	EVENTUALLY(file_is(&drive, "file.txt", "theirs"));
+	settle(&drive);
+	assert_true(server_is(&drive, "file.txt", "theirs"));
+	assert_int_equal(server_count(&drive), 2);
+	assert_true(has_copy(&drive, "mine"));
+	assert_true(report_has(&drive, "\"original\":\"file.txt\""));
+	/* And that is the end of it. */
+	usleep(300000);
+	settle(&drive);
+	assert_int_equal(server_count(&drive), 2);
+	assert_int_equal(drive.calls->upload, 3);
+	drive_destroy(&drive);
+}
+
+static void test_same_name(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.6", NULL);
+	assert_int_equal(node_of(&drive, ROOT, "new"), 0);
+	put_file(&drive, "new", "mine");
+	put_file(&drive, "same", "equal bytes");
+	server_write(&drive, "new", "theirs");
+	server_write(&drive, "same", "equal bytes");
+	EVENTUALLY(file_is(&drive, "new", "theirs"));
+	settle(&drive);
+	assert_true(server_is(&drive, "new", "theirs"));
+	assert_true(has_copy(&drive, "mine"));
+	assert_int_equal(server_count(&drive), 3);
+	drive_destroy(&drive);
+}
+
+static void test_removed_here_changed_there(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.6", NULL);
+	put_file(&drive, "file", "base");
+	settle(&drive);
+	assert_int_equal(do_unlink(&drive, ROOT, "file"), 0);
+	server_write(&drive, "file", "changed");
+	EVENTUALLY(file_is(&drive, "file", "changed"));
+	settle(&drive);
+	assert_true(server_is(&drive, "file", "changed"));
+	drive_destroy(&drive);
+}
+
+static void test_changed_here_removed_there(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.6", NULL);
+	put_file(&drive, "file", "base");
+	settle(&drive);
+	put_file(&drive, "file", "changed");
+	server_remove(&drive, "file");
+	EVENTUALLY(server_is(&drive, "file", "changed"));
+	settle(&drive);
+	assert_true(file_is(&drive, "file", "changed"));
+	drive_destroy(&drive);
+}
+
+/* A file is moved into a folder that was removed on the server: neither is lost here. */
+static void test_moved_into_removed_folder(void **state)
+{
+	uint64_t folder;
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.6", NULL);
+	assert_int_equal(do_mkdir(&drive, ROOT, "folder", &folder), 0);
+	put_file(&drive, "file", "text");
+	settle(&drive);
+	assert_int_equal(do_rename(&drive, ROOT, "file", folder, "file", 0), 0);
+	server_remove(&drive, "folder");
+	EVENTUALLY(server_is(&drive, "folder/file", "text"));
+	settle(&drive);
+	assert_false(server_has(&drive, "file"));
+	drive_destroy(&drive);
+}
+
+/* Two folders of one name are one, with what is in both. */
+static void test_joined_folders(void **state)
+{
+	uint64_t folder, node, handle;
+	struct drive drive;
+	char command[512];
+
+	(void)state;
+	drive_make(&drive, "settle", "0.6", NULL);
+	assert_int_equal(do_mkdir(&drive, ROOT, "folder", &folder), 0);
+	assert_int_equal(do_create(&drive, folder, "mine", &node, &handle), 0);
+	do_close(&drive, node, handle);
+	snprintf(command, sizeof(command), "mkdir '%s/server/folder' && echo >'%s/server/folder/theirs'", drive.folder,
+		 drive.folder);
+	assert_int_equal(system(command), 0);
+	settle(&drive);
+	assert_true(server_has(&drive, "folder/mine"));
+	EVENTUALLY(node_of(&drive, folder, "theirs") != 0);
+	drive_destroy(&drive);
+}
+
+static void test_moved_there(void **state)
+{
+	uint64_t node;
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	put_file(&drive, "from", "text");
+	settle(&drive);
+	node = node_of(&drive, ROOT, "from");
+	server_rename(&drive, "from", "to");
+	EVENTUALLY(node_of(&drive, ROOT, "to") == node);
+	assert_int_equal(node_of(&drive, ROOT, "from"), 0);
+	server_remove(&drive, "to");
+	EVENTUALLY(node_of(&drive, ROOT, "to") == 0);
+	drive_destroy(&drive);
+}
+
+static void test_names(void **state)
+{
+	uint64_t node, handle;
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", "case", "fold", "names", "windows", NULL);
+	assert_int_equal(do_create(&drive, ROOT, "a:b", &node, &handle), -EINVAL);
+	assert_int_equal(do_create(&drive, ROOT, "dot.", &node, &handle), -EINVAL);
+	put_file(&drive, "Readme", "text");
+	assert_int_equal(do_create(&drive, ROOT, "README", &node, &handle), -EEXIST);
+	assert_int_equal(do_rename(&drive, ROOT, "Readme", ROOT, "README", 0), 0);
+	settle(&drive);
+	assert_true(server_is(&drive, "README", "text"));
+	assert_int_equal(do_rename(&drive, ROOT, "README", ROOT, "readme", 0), 0);
+	settle(&drive);
+	assert_true(server_is(&drive, "readme", "text"));
+	assert_int_equal(server_count(&drive), 1);
+	drive_destroy(&drive);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_atomic_save),
+		cmocka_unit_test(test_backup_save),
+		cmocka_unit_test(test_temporary_name),
+		cmocka_unit_test(test_exchange),
+		cmocka_unit_test(test_out_of_removed_folder),
+		cmocka_unit_test(test_upside_down),
+		cmocka_unit_test(test_refused_folder),
+		cmocka_unit_test(test_conflict),
+		cmocka_unit_test(test_same_name),
+		cmocka_unit_test(test_removed_here_changed_there),
+		cmocka_unit_test(test_changed_here_removed_there),
+		cmocka_unit_test(test_moved_into_removed_folder),
+		cmocka_unit_test(test_joined_folders),
+		cmocka_unit_test(test_moved_there),
+		cmocka_unit_test(test_names),
+	};
+
+	drive_plugin(argc > 1 ? argv[1] : NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/* The drive while the service is away, forgets, or refuses; and what the cache does to need it less. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "tests/cache/drive.h"
+
+#define ROOT	DW_NODE_ROOT
+#define SECONDS UINT64_C(1000000000)
+
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * SECONDS + (uint64_t)time.tv_nsec;
+}
+
+static bool state_is(struct drive *drive, const char *name, const char *wanted)
+{
+	char value[64];
+
+	return do_getxattr(drive, node_of(drive, ROOT, name), "user.driveway.state", value, sizeof(value)) == 0 &&
+	       strcmp(value, wanted) == 0;
+}
+
+static void test_offline(void **state)
+{
+	uint64_t node, handle, began;
+	struct drive drive;
+	char text[64];
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", "timeout", "0.5", NULL);
+	server_write(&drive, "known", "known bytes");
+	server_write(&drive, "unknown", "other bytes");
+	assert_true(file_is(&drive, "known", "known bytes"));
+	assert_int_not_equal(node = node_of(&drive, ROOT, "unknown"), 0);
+	drive_faults(&drive, "*:OFFLINE:times=0\n");
+	put_file(&drive, "written", "while away");
+	EVENTUALLY(report_has(&drive, "\"connection\":\"offline\""));
+	assert_true(file_is(&drive, "known", "known bytes"));
+	assert_true(file_is(&drive, "written", "while away"));
+	assert_int_equal(do_rename(&drive, ROOT, "known", ROOT, "renamed", 0), 0);
+	began = now();
+	assert_int_equal(do_open(&drive, node, DW_O_RDONLY, &handle), 0);
+	assert_int_equal(do_read(&drive, node, handle, text, sizeof(text)), -EIO);
+	do_close(&drive, node, handle);
+	assert_true(now() - began < 5 * SECONDS);
+	assert_true(state_is(&drive, "written", "waiting"));
+	assert_false(server_has(&drive, "written"));
+	drive_faults(&drive, "");
+	EVENTUALLY(server_is(&drive, "written", "while away"));
+	EVENTUALLY(server_has(&drive, "renamed"));
+	EVENTUALLY(report_has(&drive, "\"connection\":\"online\""));
+	assert_true(file_is(&drive, "unknown", "other bytes"));
+	drive_destroy(&drive);
+}
+
+/* One call that finds the service away must not keep the drive offline until something changes on the server. */
+static void test_short_absence(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	put_file(&drive, "first", "text");
+	settle(&drive);
+	drive_faults(&drive, "upload:OFFLINE:times=2\n");
+	put_file(&drive, "second", "text");
+	EVENTUALLY(server_is(&drive, "second", "text"));
+	drive_destroy(&drive);
+}
+
+static void test_login(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", "timeout", "0.5", NULL);
+	put_file(&drive, "first", "text");
+	settle(&drive);
+	drive_faults(&drive, "*:LOGIN:times=0\n");
+	put_file(&drive, "second", "text");
+	EVENTUALLY(report_has(&drive, "\"connection\":\"login\""));
+	assert_true(file_is(&drive, "first", "text"));
+	drive_faults(&drive, "");
+	EVENTUALLY(server_is(&drive, "second", "text"));
+	EVENTUALLY(report_has(&drive, "\"connection\":\"online\""));
+	drive_destroy(&drive);
+}
+
+static void test_trouble(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	drive_faults(&drive, "upload:LATER:ms=100\nupload:done-UNKNOWN:after=1\nupload:EIO:after=2\n");
+	put_file(&drive, "a", "one");
+	EVENTUALLY(server_is(&drive, "a", "one"));
+	put_file(&drive, "b", "two");
+	EVENTUALLY(server_is(&drive, "b", "two"));
+	EVENTUALLY(state_is(&drive, "a", "cached") && state_is(&drive, "b", "cached"));
+	assert_int_equal(server_count(&drive), 2);
+	drive_destroy(&drive);
+}
+
+static void lose(const char *rule)
+{
+	struct drive drive;
+	char path[512];
+
+	drive_make(&drive, "settle", "0.05", NULL);
+	put_file(&drive, "stays", "text");
+	settle(&drive);
+	drive_unmap(&drive);
+	server_write(&drive, "came", "text");
+	snprintf(path, sizeof(path), "%s/server/stays", drive.folder);
+	drive_faults(&drive, rule);
+	drive_map(&drive, true);
+	EVENTUALLY(file_is(&drive, "came", "text"));
+	assert_true(file_is(&drive, "stays", "text"));
+	server_write(&drive, "later", "text");
+	EVENTUALLY(file_is(&drive, "later", "text"));
+	drive_destroy(&drive);
+}
+
+static void test_lost_track(void **state)
+{
+	(void)state;
+	lose("changes:EXPIRED\n");
+}
+
+/* --- Less calls ----------------------------------------------------------------------------------------- */
+
+static void test_pins(void **state)
+{
+	uint64_t node;
+	struct drive drive;
+	char value[64];
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	server_write(&drive, "file", "bytes of it");
+	node = node_of(&drive, ROOT, "file");
+	assert_true(state_is(&drive, "file", "online"));
+	assert_int_equal(do_setxattr(&drive, node, "user.driveway.pinned", "1"), 0);
+	EVENTUALLY(state_is(&drive, "file", "cached"));
+	server_write(&drive, "file", "other bytes of it");
+	EVENTUALLY(state_is(&drive, "file", "cached") && size_of(&drive, node_of(&drive, ROOT, "file")) == 17);
+	node = node_of(&drive, ROOT, "file");
+	assert_int_equal(do_setxattr(&drive, node, "user.driveway.pinned", "0"), 0);
+	assert_int_equal(do_getxattr(&drive, node, "user.driveway.pinned", value, sizeof(value)), 0);
+	assert_string_equal(value, "0");
+	EVENTUALLY(do_setxattr(&drive, node, "user.driveway.evict", "1") == 0);
+	assert_true(state_is(&drive, "file", "online"));
+	assert_true(file_is(&drive, "file", "other bytes of it"));
+	put_file(&drive, "file", "dirty");
+	assert_int_equal(do_setxattr(&drive, node, "user.driveway.evict", "1"), -EBUSY);
+	assert_true(file_is(&drive, "file", "dirty"));
+	drive_destroy(&drive);
+}
+
+/* Whoever reads the files of a folder in turn finds the next ones here. */
+static void test_ahead(void **state)
+{
+	struct drive drive;
+	char name[16];
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	for (int i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "file%02d", i);
+		server_write(&drive, name, name);
+	}
+	for (int i = 0; i < 6; i++) {
+		snprintf(name, sizeof(name), "file%02d", i);
+		assert_true(file_is(&drive, name, name));
+	}
+	EVENTUALLY(state_is(&drive, "file07", "cached"));
+	assert_true(file_is(&drive, "file07", "file07"));
+	drive_destroy(&drive);
+}
+
+static void test_statfs(void **state)
+{
+	struct dw_statfs out;
+	struct request r;
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", "quota", "100m", NULL);
+	put_file(&drive, "file", "text");
+	settle(&drive);
+	EVENTUALLY(drive.calls->quota > 0 && report_has(&drive, "\"total\":104857600"));
+	drive_faults(&drive, "*:OFFLINE:times=0\n");
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(drive.fs->ops->statfs(drive.fs, request_new(&drive, &r), ROOT, &out), 0);
+		assert_true(out.blocks * out.block_size == 104857600);
+	}
+	assert_int_equal(drive.calls->quota, 1);
+	drive_destroy(&drive);
+}
+
+static void test_durable_close(void **state)
+{
+	struct request r;
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "3600", "sync", "yes", NULL);
+	put_file(&drive, "file", "text");
+	assert_int_equal(drive.fs->ops->syncfs(drive.fs, request_new(&drive, &r)), 0);
+	drive_unmap(&drive);
+	drive_map(&drive, false);
+	assert_true(file_is(&drive, "file", "text"));
+	assert_false(server_has(&drive, "file"));
+	settle(&drive);
+	assert_true(server_is(&drive, "file", "text"));
+	drive_destroy(&drive);
+}
+
+/* --- Sessions ------------------------------------------------------------------------------------------- */
+
+#define PART  (64u << 10)
+#define PARTS 12u
+
+static void write_parts(struct drive *drive, const char *name)
+{
+	uint64_t node, handle;
+	struct request r;
+	uint8_t *bytes = malloc(PART);
+	size_t done;
+
+	assert_non_null(bytes);
+	assert_int_equal(do_create(drive, ROOT, name, &node, &handle), 0);
+	for (unsigned i = 0; i < PARTS; i++) {
+		memset(bytes, (int)i, PART);
+		assert_int_equal(drive->fs->ops->write(drive->fs, request_new(drive, &r), node, handle, bytes, PART,
+						       (uint64_t)i * PART, 0, &done),
+				 0);
+		assert_int_equal(done, PART);
+	}
+	do_close(drive, node, handle);
+	free(bytes);
+}
+
+static bool server_has_parts(struct drive *drive, const char *name)
+{
+	uint8_t *bytes = malloc(PART);
+	char path[512];
+	bool right = true;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/server/%s", drive->folder, name);
+	file = fopen(path, "re");
+	for (unsigned i = 0; file && right && i < PARTS; i++) {
+		right = fread(bytes, 1, PART, file) == PART;
+		for (unsigned j = 0; right && j < PART; j++)
+			right = bytes[j] == i;
+	}
+	right = right && file && fgetc(file) == EOF;
+	if (file)
+		fclose(file);
+	free(bytes);
+	return right;
+}
+
+/* An upload in parts ends in the middle, the process ends, and the next goes on with what is missing. */
+static void test_session(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", "upload-max", "128k", "part", "64k", NULL);
+	drive_faults(&drive, "session_part:OFFLINE:after=7:times=0\n");
+	write_parts(&drive, "large");
+	EVENTUALLY(report_has(&drive, "\"connection\":\"offline\"") || drive.calls->session_part >= 7);
+	drive_unmap(&drive);
+	assert_int_equal(drive.calls->session_part, 7);
+	drive_faults(&drive, "");
+	drive_map(&drive, true);
+	settle(&drive);
+	assert_true(server_has_parts(&drive, "large"));
+	assert_int_equal(drive.calls->session_part, PARTS);
+	drive_destroy(&drive);
+}
+
+/* What the session was for has become something else meanwhile. */
+static void test_session_conflict(void **state)
+{
+	struct drive drive;
+	char command[512];
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", "upload-max", "128k", "part", "64k", NULL);
+	put_file(&drive, "large", "base");
+	settle(&drive);
+	drive_faults(&drive, "session_commit:OFFLINE:times=0\n");
+	assert_int_equal(do_unlink(&drive, ROOT, "large"), 0);
+	write_parts(&drive, "large");
+	EVENTUALLY(drive.calls->session_part == PARTS);
+	drive_unmap(&drive);
+	server_write(&drive, "large", "theirs");
+	drive_faults(&drive, "");
+	drive_map(&drive, true);
+	EVENTUALLY(file_is(&drive, "large", "theirs"));
+	settle(&drive);
+	assert_true(server_is(&drive, "large", "theirs"));
+	assert_int_equal(server_count(&drive), 2);
+	snprintf(command, sizeof(command), "mv '%s/server/large (conf'* '%s/server/mine'", drive.folder, drive.folder);
+	assert_int_equal(system(command), 0);
+	assert_true(server_has_parts(&drive, "mine"));
+	drive_destroy(&drive);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_offline),
+		cmocka_unit_test(test_short_absence),
+		cmocka_unit_test(test_login),
+		cmocka_unit_test(test_trouble),
+		cmocka_unit_test(test_lost_track),
+		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_ahead),
+		cmocka_unit_test(test_statfs),
+		cmocka_unit_test(test_durable_close),
+		cmocka_unit_test(test_session),
+		cmocka_unit_test(test_session_conflict),
+	};
+
+	drive_plugin(argc > 1 ? argv[1] : NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
