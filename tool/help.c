@@ -129,7 +129,9 @@ static void print_providers(void)
 		puts("Providers (with their options when a service runs):\n"
 		     "  memory          a drive in memory; size=BYTES bounds it\n"
 		     "  local           a folder of this machine\n"
-		     "  archive         a zip, tar, 7z, iso or cpio file, read only");
+		     "  archive         a zip, tar, 7z, iso or cpio file, read only\n"
+		     "  box             a Box account (box.com); driveway login box first\n"
+		     "  folder          a folder of this machine or of a network drive, with the cache in front of it");
 		return;
 	}
 	puts("Providers and their options:");

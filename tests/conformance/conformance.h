@@ -35,6 +35,7 @@
 #define FEATURE_DIRECT	  (1u << 7) /* O_DIRECT */
 #define FEATURE_LINKS	  (1u << 9) /* a file may have several names */
 #define FEATURE_TRUSTED	  (1u << 8) /* trusted.* extended attributes (the caller is root) */
+#define FEATURE_BYTES	  (1u << 10) /* a name is any bytes, and each case of a letter is another one */
 
 struct conformance_case {
 	const char *name; /* NULL ends a list */

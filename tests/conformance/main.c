@@ -43,6 +43,7 @@ static const struct {
 	{"fallocate", FEATURE_FALLOCATE},
 	{"trusted", FEATURE_TRUSTED},
 	{"links", FEATURE_LINKS},
+	{"names", FEATURE_BYTES},
 	{"none", 0},
 	{"all", ~0u},
 };
