@@ -253,15 +253,22 @@ static int note_sent(struct cache *cache, const struct sync_subject *subject, co
 	return ret;
 }
 
-/* Was item sent from here, by a try whose answer was lost? Then what is here now goes on from it. */
-static bool was_sent(struct cache *cache, const struct sync_subject *subject, const struct dw_remote_item *item)
+/*
+ * Was item sent from here, by a try whose answer was lost? Then what is here now goes on from it: 1. But while the node
+ * that sent it is somewhere else, it is that one's: -EBUSY, until it has found it. 0: no.
+ */
+static int was_sent(struct cache *cache, const struct sync_subject *subject, const struct dw_remote_item *item)
 {
 	struct database_connection *connection = database_read(cache->database);
+	struct node_row sender;
 	uint64_t node;
 	int ret = sent_find(connection, item, subject->parent, &node);
 
+	if (ret > 0 && node != subject->row.id && (subject->row.dirty & DIRTY_NEW) &&
+	    nodes_read(connection, node, &sender) == 0 && sender.parent && !sender.has_remote)
+		ret = -EBUSY;
 	database_read_end(connection);
-	return ret > 0;
+	return ret;
 }
 
 /* item is what the node's bytes are to replace. */
@@ -295,7 +302,8 @@ static int changed_there(struct sync_job *job, const struct sync_subject *subjec
 	if (same_bytes(source, &there.item)) {
 		/* An earlier try of ours whose answer was lost. */
 		ret = accept(job, subject, source, &there.item);
-	} else if (strcmp(there.item.content, subject->item.version) == 0 || was_sent(cache, subject, &there.item)) {
+	} else if (strcmp(there.item.content, subject->item.version) == 0 ||
+		   was_sent(cache, subject, &there.item) > 0) {
 		/* The bytes are those that ours are made of, and only its name or its properties changed; or they are
 		 * older ones of ours. */
 		ret = build_upon(cache, subject, &there.item);
@@ -304,6 +312,16 @@ static int changed_there(struct sync_job *job, const struct sync_subject *subjec
 	}
 	sync_item_free(&there);
 	return ret;
+}
+
+static int build_upon_or_keep_both(struct sync_job *job, const struct sync_subject *subject,
+				   const struct dw_remote_item *item)
+{
+	int ret = was_sent(job->sync->cache, subject, item);
+
+	if (ret < 0)
+		return ret;
+	return ret ? build_upon(job->sync->cache, subject, item) : sync_keep_both(job, subject, item);
 }
 
 /* The name is taken on the server. */
@@ -319,10 +337,8 @@ static int taken_there(struct sync_job *job, const struct sync_subject *subject,
 		ret = -EBUSY;
 	else if (!ret && same_bytes(source, &there.item))
 		ret = accept(job, subject, source, &there.item);
-	else if (!ret && was_sent(cache, subject, &there.item))
-		ret = build_upon(cache, subject, &there.item);
 	else if (!ret)
-		ret = sync_keep_both(job, subject, &there.item);
+		ret = build_upon_or_keep_both(job, subject, &there.item);
 	sync_item_free(&there);
 	return ret;
 }
