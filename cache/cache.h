@@ -6,20 +6,25 @@
  * metadata in a database, bytes in sparse files, changes made here at once and on the server afterwards.
  *
  * Files
- *    provider.c    from a remote provider to a dw_provider: options, opening, closing
- *    state.c       struct cache: calls of the remote and the state of the connection
- *    database.c    SQLite: connections, transactions, durability; schema.sql.h the tables
- *    nodes.c       rows of nodes: read, make, change, remove; exactly once (table done)
- *    properties.c  what the server cannot hold, as properties of its items
- *    active.c      what is open: handles that survive this process, counts of readers and writers, content of open
- * nodes absorb.c      what the server says becomes rows: listings, the feed, answers to uploads listing.c     folders
- * are listed page by page when first needed, and again when the feed has lost track feed.c        the thread that waits
- * for the remote's changes, and the state online/offline names.c       operations on names: lookup, unlink, rmdir,
- * rename, link, readlink, forget; making.c those that make something; folders.c readdir and kin attributes.c  getattr,
- * setattr, statfs; xattrs.c extended attributes, own.c those of the drive's own (user.driveway.*) files.c       open,
- * read, write, flush, fsync, release and kin; ahead.c fetches small files before they are asked for sync*.c       the
- * journal: what is dirty is brought to the server, with retries, sessions and conflicts (sync.h) content*.c    content
- * files (content.h) report.c      facts for `driveway status`
+ * - provider.c: from a remote provider to a dw_provider: options, opening, closing
+ * - state.c: struct cache: calls of the remote and the state of the connection
+ * - database.c: SQLite: connections, transactions, durability; schema.sql.h: the tables
+ * - nodes.c: rows of nodes: read, make, change, remove; exactly once (table done)
+ * - properties.c: what the server cannot hold, as properties of its items
+ * - active.c: what is open: handles that survive this process, counts of readers and writers
+ * - opened.c: content of open nodes
+ * - absorb*.c: what the server says becomes rows: listings, the feed, answers to uploads
+ * - listing.c: folders are listed page by page when first needed, and again when the feed has lost track
+ * - feed.c: the thread that waits for the remote's changes, and looks whether the service is back
+ * - names.c: operations on names: lookup, unlink, rmdir, rename, link, readlink, forget
+ * - making.c: those that make something; folders.c: readdir and kin
+ * - attributes.c: getattr, setattr, statfs
+ * - xattrs.c: extended attributes; own.c: those of the drive's own (user.driveway.*)
+ * - files.c: open, read, write, flush, fsync, release and kin; ahead.c: small files before they are asked for
+ * - pins.c: what is pinned is fetched
+ * - sync*.c: the journal: what is dirty is brought to the server, with retries, sessions and conflicts (sync.h)
+ * - content*.c, fetch*.c, evict.c: content files (content.h)
+ * - report.c: facts for `driveway status`
  *
  * Ideas
  *   The state is the journal. A node row holds side by side how the node is here and how the server has it (the columns

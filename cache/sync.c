@@ -30,7 +30,7 @@ static int64_t some_of(int64_t pause)
 
 	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) != sizeof(chance))
 		chance = UINT32_MAX / 2;
-	return pause / 2 + (int64_t)((double)(pause / 2) * chance / UINT32_MAX);
+	return pause / 2 + (int64_t)((double)pause / 2 * chance / UINT32_MAX);
 }
 
 static int64_t grown(int64_t pause, int64_t attempts, int64_t most)

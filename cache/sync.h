@@ -5,12 +5,14 @@
  * A few threads take dirty nodes and removed items, oldest first, those that rested for cache->options.settle, and
  * bring the server to where the node is by the fewest calls:
  *
- *    parent not there yet      -> the parent first
- *    place taken there         -> the one that holds it first (moved away or removed); a circle is broken by a
- * temporary name DIRTY_NEW                 -> upload (a session above remote->upload_max) or mkdir DIRTY_PLACE -> move
- * (with what the server had as etag) DIRTY_CONTENT             -> upload as a new version of that very version
- *    DIRTY_PROPERTIES          -> set_properties
- *    a row of gone             -> remove, unless the item changed since: then it comes back
+ * - parent not there yet: the parent first
+ * - place taken there: the one that holds it first (moved away or removed); those that stand in one another's way are
+ *   parted by a temporary name
+ * - DIRTY_NEW: upload (a session above remote->upload_max) or mkdir
+ * - DIRTY_PLACE: move
+ * - DIRTY_CONTENT: upload as a new version of that very version
+ * - DIRTY_PROPERTIES: set_properties
+ * - a row of gone: remove, unless the item changed since: then it comes back
  *
  * Every call is made against a row as it was read; its answer clears what the row still agrees with (absorb_answer). A
  * crash between a call and its row is found by the next try: EEXIST with the same bytes, CHANGED with the same bytes,
