@@ -25,16 +25,16 @@
 #define CASE_SECONDS 300u
 
 /* What a drive may lack; --features names those it has. A case that needs another one is skipped. */
-#define FEATURE_XATTR	  (1u << 0) /* user.* extended attributes */
-#define FEATURE_ACL	  (1u << 1) /* POSIX access control lists */
-#define FEATURE_NODES	  (1u << 2) /* character and block device nodes (the caller is root) */
-#define FEATURE_OTHER	  (1u << 3) /* another user can reach the folder, and is checked (the caller is root) */
-#define FEATURE_TMPFILE	  (1u << 4) /* O_TMPFILE */
-#define FEATURE_HOLES	  (1u << 5) /* SEEK_HOLE finds holes, PUNCH_HOLE and ZERO_RANGE make them */
-#define FEATURE_FALLOCATE (1u << 6) /* plain fallocate */
-#define FEATURE_DIRECT	  (1u << 7) /* O_DIRECT */
-#define FEATURE_LINKS	  (1u << 9) /* a file may have several names */
-#define FEATURE_TRUSTED	  (1u << 8) /* trusted.* extended attributes (the caller is root) */
+#define FEATURE_XATTR	  (1u << 0)  /* user.* extended attributes */
+#define FEATURE_ACL	  (1u << 1)  /* POSIX access control lists */
+#define FEATURE_NODES	  (1u << 2)  /* character and block device nodes (the caller is root) */
+#define FEATURE_OTHER	  (1u << 3)  /* another user can reach the folder, and is checked (the caller is root) */
+#define FEATURE_TMPFILE	  (1u << 4)  /* O_TMPFILE */
+#define FEATURE_HOLES	  (1u << 5)  /* SEEK_HOLE finds holes, PUNCH_HOLE and ZERO_RANGE make them */
+#define FEATURE_FALLOCATE (1u << 6)  /* plain fallocate */
+#define FEATURE_DIRECT	  (1u << 7)  /* O_DIRECT */
+#define FEATURE_LINKS	  (1u << 9)  /* a file may have several names */
+#define FEATURE_TRUSTED	  (1u << 8)  /* trusted.* extended attributes (the caller is root) */
 #define FEATURE_BYTES	  (1u << 10) /* a name is any bytes, and each case of a letter is another one */
 
 struct conformance_case {
