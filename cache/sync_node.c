@@ -64,7 +64,10 @@ static int answer(struct sync_job *job, const struct sync_subject *subject, uint
 
 	if (ret)
 		return ret;
-	return absorb_end(absorb, absorb_answer(absorb, subject->row.id, subject->row.change, done, item));
+	ret = absorb_answer(absorb, subject->row.id, subject->row.change, done, item);
+	if (!ret && done & DIRTY_NEW)
+		ret = sent_answered(absorb_connection(absorb), subject->row.id, item, subject->parent);
+	return absorb_end(absorb, ret);
 }
 
 /* The folder was on the server already, and what is in it there is not known. */
@@ -76,6 +79,8 @@ static int join_folder(struct sync_job *job, const struct sync_subject *subject,
 	if (ret)
 		return ret;
 	ret = absorb_answer(absorb, subject->row.id, subject->row.change, DIRTY_NEW, item);
+	if (!ret)
+		ret = sent_answered(absorb_connection(absorb), subject->row.id, item, subject->parent);
 	if (!ret)
 		ret = nodes_unlist(absorb_connection(absorb), subject->row.id);
 	absorb_forget_node(absorb, subject->row.id);
