@@ -163,7 +163,10 @@ static void call_helpers(struct session_run *run)
 		pthread_mutex_unlock(&run->lock);
 		if (workers_submit(run->job->sync->senders, &helper->job)) {
 			free(helper);
-			release(run);
+			/* Never the last: the caller has one. */
+			pthread_mutex_lock(&run->lock);
+			run->references--;
+			pthread_mutex_unlock(&run->lock);
 			return;
 		}
 	}
