@@ -662,18 +662,17 @@ int content_store_open(struct content_store **out, const struct content_config *
 	return 0;
 }
 
-/* Nobody has anything got any more. */
+/* Nobody has anything got any more, and the table goes. */
 static void end_rest(struct content_store *store)
 {
-	struct content *content;
+	struct content *content = store->rest_first;
 
-	pthread_mutex_lock(&store->lock);
-	while ((content = store->rest_first)) {
-		wake(content);
-		take_out(content);
+	while (content) {
+		struct content *later = content->later;
+
 		content_free(content);
+		content = later;
 	}
-	pthread_mutex_unlock(&store->lock);
 }
 
 void content_store_close(struct content_store *store)
