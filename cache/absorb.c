@@ -201,11 +201,6 @@ int absorb_seen_read(struct absorb *absorb, const struct dw_remote_item *item, s
 	return 0;
 }
 
-static void bind_text(sqlite3_stmt *statement, int at, const char *text)
-{
-	sqlite3_bind_blob(statement, at, text, (int)strlen(text), SQLITE_STATIC);
-}
-
 /* The columns of the item, as it is now, of node id. */
 int absorb_store_item(struct absorb *absorb, uint64_t id, const char *remote_parent, const struct absorb_seen *seen)
 {
@@ -218,18 +213,18 @@ int absorb_store_item(struct absorb *absorb, uint64_t id, const char *remote_par
 					       "WHERE id = ?1");
 
 	sqlite3_bind_int64(put, 1, (int64_t)id);
-	bind_text(put, 2, item->id);
-	bind_text(put, 3, remote_parent);
-	bind_text(put, 4, text_of(item->name));
-	bind_text(put, 5, text_of(item->etag));
-	bind_text(put, 6, text_of(item->content));
+	database_bind_text(put, 2, item->id);
+	database_bind_text(put, 3, remote_parent);
+	database_bind_text(put, 4, text_of(item->name));
+	database_bind_text(put, 5, text_of(item->etag));
+	database_bind_text(put, 6, text_of(item->content));
 	if (item->digest_length)
 		sqlite3_bind_blob(put, 7, item->digest, (int)item->digest_length, SQLITE_STATIC);
 	sqlite3_bind_int64(put, 8, (int64_t)item->bytes);
 	sqlite3_bind_int64(put, 9, seen->modified);
 	sqlite3_bind_int64(put, 10, item->rights);
 	if (seen->set)
-		bind_text(put, 11, seen->set);
+		database_bind_text(put, 11, seen->set);
 	sqlite3_bind_int64(put, 12, atomic_load(&absorb->cache->heard));
 	return database_run(absorb->connection, put);
 }
@@ -300,10 +295,10 @@ int absorb_gone(struct absorb *absorb, const char *remote)
 	struct node_row row;
 	int ret;
 
-	bind_text(put, 1, remote);
+	database_bind_text(put, 1, remote);
 	ret = database_run(absorb->connection, put);
 	put = database_statement(absorb->connection, "DELETE FROM buried WHERE remote = ?");
-	bind_text(put, 1, remote);
+	database_bind_text(put, 1, remote);
 	if (!ret)
 		ret = database_run(absorb->connection, put);
 	if (!ret)
@@ -322,7 +317,7 @@ static int is_in_gone(struct absorb *absorb, const char *remote)
 								     "SELECT 1 FROM buried WHERE remote = ?1");
 	int ret;
 
-	bind_text(query, 1, remote);
+	database_bind_text(query, 1, remote);
 	ret = database_step(absorb->connection, query);
 	if (query)
 		sqlite3_reset(query);
@@ -401,7 +396,7 @@ static int insert(struct absorb *absorb, const struct node_row *folder, const ch
 	int ret;
 
 	sqlite3_bind_int64(put, 1, (int64_t)folder->id);
-	bind_text(put, 2, name);
+	database_bind_text(put, 2, name);
 	sqlite3_bind_blob(put, 3, fold, (int)length, SQLITE_STATIC);
 	sqlite3_bind_int64(put, 4, seen->mode);
 	sqlite3_bind_int64(put, 5, seen->uid);
@@ -493,7 +488,7 @@ static int follow_place(struct absorb *absorb, const struct node_row *row, const
 						     "WHERE id = ?1");
 	sqlite3_bind_int64(put, 1, (int64_t)row->id);
 	sqlite3_bind_int64(put, 2, (int64_t)folder->id);
-	bind_text(put, 3, name);
+	database_bind_text(put, 3, name);
 	sqlite3_bind_blob(put, 4, fold, (int)nodes_fold(absorb->cache, name, fold), SQLITE_STATIC);
 	sqlite3_bind_int64(put, 5, cache_now());
 	ret = database_run(absorb->connection, put);

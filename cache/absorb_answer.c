@@ -12,11 +12,6 @@
 
 #define COPIES_MAX 1000u /* of one file in one folder on one day */
 
-static void bind_text(sqlite3_stmt *statement, int at, const char *text)
-{
-	sqlite3_bind_blob(statement, at, text, (int)strlen(text), SQLITE_STATIC);
-}
-
 /* The node was removed while the call was under way: so is its item. */
 static int remove_answer(struct absorb *absorb, const struct dw_remote_item *item)
 {
@@ -27,12 +22,12 @@ static int remove_answer(struct absorb *absorb, const struct dw_remote_item *ite
 		"remote_parent = ?3, remote_name = ?4, etag = ?5, version = ?6, digest = ?7, remote_size = ?8");
 	int ret;
 
-	bind_text(put, 1, item->id);
+	database_bind_text(put, 1, item->id);
 	sqlite3_bind_int64(put, 2, item->type == DW_REMOTE_FOLDER ? NODE_FOLDER_MODE : NODE_FILE_MODE);
-	bind_text(put, 3, item->parent ? item->parent : "");
-	bind_text(put, 4, item->name ? item->name : "");
-	bind_text(put, 5, item->etag ? item->etag : "");
-	bind_text(put, 6, item->content ? item->content : "");
+	database_bind_text(put, 3, item->parent ? item->parent : "");
+	database_bind_text(put, 4, item->name ? item->name : "");
+	database_bind_text(put, 5, item->etag ? item->etag : "");
+	database_bind_text(put, 6, item->content ? item->content : "");
 	if (item->digest_length)
 		sqlite3_bind_blob(put, 7, item->digest, (int)item->digest_length, SQLITE_STATIC);
 	sqlite3_bind_int64(put, 8, (int64_t)item->bytes);
@@ -200,7 +195,7 @@ int absorb_aside(struct absorb *absorb, uint64_t node)
 		return ret;
 	put = database_statement(connection, "INSERT INTO conflict(node, original, at) VALUES(?, ?, ?)");
 	sqlite3_bind_int64(put, 1, (int64_t)node);
-	bind_text(put, 2, path);
+	database_bind_text(put, 2, path);
 	sqlite3_bind_int64(put, 3, cache_now());
 	ret = database_run(connection, put);
 	absorb_tell(absorb, ABSORB_ENTRY, row.parent, 0, name);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cache/content_store.h"
+#include "cache/digest.h"
 
 #define PIECE (256u << 10)
 
@@ -16,22 +17,11 @@ struct content_digest {
 
 struct content_digest *content_digest_new(const struct content_store *store)
 {
-	const EVP_MD *kind;
+	const EVP_MD *kind = digest_kind(store->config.remote);
 	struct content_digest *digest;
 
-	switch (store->config.remote->digest) {
-	case DW_REMOTE_DIGEST_SHA1:
-		kind = EVP_sha1();
-		break;
-	case DW_REMOTE_DIGEST_SHA256:
-		kind = EVP_sha256();
-		break;
-	case DW_REMOTE_DIGEST_MD5:
-		kind = EVP_md5();
-		break;
-	default:
+	if (!kind)
 		return NULL;
-	}
 	digest = calloc(1, sizeof(*digest));
 	if (!digest)
 		return NULL;

@@ -16,11 +16,6 @@ static void bind_bytes(sqlite3_stmt *statement, int index, const void *bytes, si
 		sqlite3_bind_null(statement, index);
 }
 
-static void bind_text(sqlite3_stmt *statement, int index, const char *text)
-{
-	bind_bytes(statement, index, text, text ? strlen(text) : 0);
-}
-
 /* Offsets beyond what a file can have are as good as its end. */
 static int64_t row_offset(uint64_t offset)
 {
@@ -35,8 +30,8 @@ int content_row_insert(struct database_connection *connection, const struct cont
 
 	if (insert) {
 		sqlite3_bind_int64(insert, 1, (int64_t)content->id);
-		bind_text(insert, 2, content->version);
-		bind_text(insert, 3, content->remote);
+		database_bind_text(insert, 2, content->version);
+		database_bind_text(insert, 3, content->remote);
 		sqlite3_bind_int64(insert, 4, (int64_t)content->size);
 		bind_bytes(insert, 5, content->digest_length ? content->digest : NULL, content->digest_length);
 		sqlite3_bind_int(insert, 6, content->local);
@@ -251,8 +246,8 @@ int content_row_settle(struct database_connection *connection, struct content *c
 
 	pthread_mutex_lock(&content->lock);
 	if (update) {
-		bind_text(update, 1, content->version);
-		bind_text(update, 2, content->remote);
+		database_bind_text(update, 1, content->version);
+		database_bind_text(update, 2, content->remote);
 		sqlite3_bind_int64(update, 3, (int64_t)content->size);
 		bind_bytes(update, 4, content->digest_length ? content->digest : NULL, content->digest_length);
 		sqlite3_bind_int64(update, 5, (int64_t)content->id);

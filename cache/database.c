@@ -346,6 +346,14 @@ int database_run(struct database_connection *connection, sqlite3_stmt *statement
 	return ret < 0 ? ret : 0;
 }
 
+void database_bind_text(sqlite3_stmt *statement, int index, const char *text)
+{
+	if (statement && text)
+		sqlite3_bind_blob(statement, index, text, (int)strlen(text), SQLITE_TRANSIENT);
+	else if (statement)
+		sqlite3_bind_null(statement, index);
+}
+
 int64_t database_changed(struct database_connection *connection)
 {
 	return sqlite3_changes64(connection->sqlite);

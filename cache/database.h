@@ -64,6 +64,8 @@ sqlite3_stmt *database_statement(struct database_connection *connection, const c
 int database_step(struct database_connection *connection, sqlite3_stmt *statement);
 /* As database_step for statements that give no row: 0 or a negative errno. */
 int database_run(struct database_connection *connection, sqlite3_stmt *statement);
+/* Bind the bytes of text, which are copied; NULL binds NULL. statement may be NULL. */
+void database_bind_text(sqlite3_stmt *statement, int index, const char *text);
 /* Rows that the last statement changed. */
 int64_t database_changed(struct database_connection *connection);
 /* Row id of the last insert. */

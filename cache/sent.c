@@ -7,12 +7,6 @@
 
 #define DAY (INT64_C(86400) * 1000000000)
 
-static void bind_text(sqlite3_stmt *statement, int at, const char *text)
-{
-	if (statement)
-		sqlite3_bind_blob(statement, at, text, (int)strlen(text), SQLITE_TRANSIENT);
-}
-
 /* A folder has no digest: an empty one. */
 static void bind_digest(sqlite3_stmt *statement, int at, const uint8_t *digest, size_t length)
 {
@@ -37,9 +31,9 @@ int sent_note(struct cache *cache, const struct sent *sent)
 				 "INSERT OR REPLACE INTO sent(node, remote, parent, name, digest, bytes, at) "
 				 "VALUES(?, ?, ?, ?, ?, ?, ?)");
 	bind_number(put, 1, sent->node);
-	bind_text(put, 2, sent->remote);
-	bind_text(put, 3, sent->parent);
-	bind_text(put, 4, sent->name);
+	database_bind_text(put, 2, sent->remote);
+	database_bind_text(put, 3, sent->parent);
+	database_bind_text(put, 4, sent->name);
 	bind_digest(put, 5, sent->digest, sent->digest_length);
 	bind_number(put, 6, sent->bytes);
 	bind_number(put, 7, (uint64_t)cache_now());
@@ -61,9 +55,9 @@ int sent_find(struct database_connection *connection, const struct dw_remote_ite
 				       "(remote = x'' AND parent = ?4 AND name = ?5)) ORDER BY remote = x'' LIMIT 1");
 	bind_digest(statement, 1, item->digest, item->digest_length);
 	bind_number(statement, 2, item->type == DW_REMOTE_FILE ? item->bytes : 0);
-	bind_text(statement, 3, item->id);
-	bind_text(statement, 4, parent);
-	bind_text(statement, 5, item->name ? item->name : "");
+	database_bind_text(statement, 3, item->id);
+	database_bind_text(statement, 4, parent);
+	database_bind_text(statement, 5, item->name ? item->name : "");
 	ret = database_step(connection, statement);
 	if (ret > 0) {
 		*node = (uint64_t)sqlite3_column_int64(statement, 0);
@@ -95,8 +89,8 @@ int sent_elsewhere(struct database_connection *connection, uint64_t node, const 
 
 	*out = (struct sent){.node = node};
 	bind_number(statement, 1, node);
-	bind_text(statement, 2, parent);
-	bind_text(statement, 3, name);
+	database_bind_text(statement, 2, parent);
+	database_bind_text(statement, 3, name);
 	ret = database_step(connection, statement);
 	if (ret <= 0)
 		return ret;
@@ -129,9 +123,9 @@ int sent_answered(struct database_connection *connection, uint64_t node, const s
 			    "AND remote = ?2)");
 
 	bind_number(put, 1, node);
-	bind_text(put, 2, item->id);
-	bind_text(put, 3, parent);
-	bind_text(put, 4, item->name ? item->name : "");
+	database_bind_text(put, 2, item->id);
+	database_bind_text(put, 3, parent);
+	database_bind_text(put, 4, item->name ? item->name : "");
 	return database_run(connection, put);
 }
 
@@ -143,8 +137,8 @@ int sent_drop(struct cache *cache, const struct sent *sent)
 					       "digest = ?");
 
 	bind_number(put, 1, sent->node);
-	bind_text(put, 2, sent->parent);
-	bind_text(put, 3, sent->name);
+	database_bind_text(put, 2, sent->parent);
+	database_bind_text(put, 3, sent->name);
 	bind_digest(put, 4, sent->digest, sent->digest_length);
 	(void)database_run(connection, put);
 	return database_commit(connection);

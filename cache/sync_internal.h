@@ -117,6 +117,9 @@ struct sync_source {
 int sync_session(struct sync_job *job, const struct sync_subject *subject, struct sync_source *source,
 		 const struct dw_remote_place *place, struct dw_remote_call *call, struct sync_item *item);
 
+/* item is the node's now, and the server knows of it what done says. */
+int sync_answered(struct sync_job *job, const struct sync_subject *subject, uint32_t done,
+		  const struct dw_remote_item *item);
 /* The server has nothing of the node any more: what is only here of it is new. */
 int sync_item_lost(struct sync_job *job, const struct sync_subject *subject);
 /* Something could not go into its folder: when that is gone on the server, so it is here. -EBUSY, or what stat says. */

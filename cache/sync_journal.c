@@ -47,11 +47,6 @@ static int one_number(struct database_connection *connection, sqlite3_stmt *stat
 	return ret;
 }
 
-static void bind_text(sqlite3_stmt *statement, int index, const char *text)
-{
-	sqlite3_bind_blob(statement, index, text, (int)strlen(text), SQLITE_TRANSIENT);
-}
-
 /* Who, other than node, has its item at (parent, name) on the server: 1 and *task; 0: nobody that we know of. */
 static int find_holder(struct database_connection *connection, const char *parent, const char *name, uint64_t node,
 		       struct sync_task *task)
@@ -65,8 +60,8 @@ static int find_holder(struct database_connection *connection, const char *paren
 				       "SELECT id FROM node WHERE remote_parent = ? AND remote_name = ? AND "
 				       "dirty & 2 AND id != ? AND parent IS NOT NULL");
 	if (statement) {
-		bind_text(statement, 1, parent);
-		bind_text(statement, 2, name);
+		database_bind_text(statement, 1, parent);
+		database_bind_text(statement, 2, name);
 		sqlite3_bind_int64(statement, 3, (int64_t)node);
 	}
 	ret = one_number(connection, statement, &found);
@@ -76,8 +71,8 @@ static int find_holder(struct database_connection *connection, const char *paren
 	}
 	statement = database_statement(connection, "SELECT id FROM gone WHERE remote_parent = ? AND remote_name = ?");
 	if (statement) {
-		bind_text(statement, 1, parent);
-		bind_text(statement, 2, name);
+		database_bind_text(statement, 1, parent);
+		database_bind_text(statement, 2, name);
 	}
 	ret = one_number(connection, statement, &found);
 	if (ret > 0)

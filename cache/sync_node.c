@@ -55,8 +55,7 @@ static int absorb_end(struct absorb *absorb, int ret)
 	return ret;
 }
 
-/* item is the node's now, and the server knows of it what done says. */
-static int answer(struct sync_job *job, const struct sync_subject *subject, uint32_t done,
+int sync_answered(struct sync_job *job, const struct sync_subject *subject, uint32_t done,
 		  const struct dw_remote_item *item)
 {
 	struct absorb *absorb;
@@ -200,7 +199,7 @@ static int find_sent(struct sync_job *job, const struct sync_subject *subject, s
 			database_read_end(connection);
 		}
 		if (!ret && known == -ENOENT)
-			ret = answer(job, subject, DIRTY_NEW, &there.item);
+			ret = sync_answered(job, subject, DIRTY_NEW, &there.item);
 		else
 			known = ret = 0;
 		if (!ret)
@@ -239,7 +238,7 @@ static int make_folder(struct sync_job *job, const struct sync_subject *subject,
 	} else if (ret == -ENOENT || ret == DW_REMOTE_TRASHED) {
 		ret = sync_folder_lost(job, subject, call);
 	} else if (!ret) {
-		ret = answer(job, subject, DIRTY_NEW, &there.item);
+		ret = sync_answered(job, subject, DIRTY_NEW, &there.item);
 	}
 	sync_item_free(&there);
 	return ret;
@@ -258,7 +257,7 @@ static int move_item(struct sync_job *job, const struct sync_subject *subject, c
 	(void)cache_answered(cache, ret, call);
 	switch (ret) {
 	case 0:
-		ret = answer(job, subject, done, &there.item);
+		ret = sync_answered(job, subject, done, &there.item);
 		break;
 	case -ENOENT:
 	case DW_REMOTE_TRASHED:
@@ -277,7 +276,7 @@ static int move_item(struct sync_job *job, const struct sync_subject *subject, c
 		if (ret == -ENOENT || (!ret && sync_will_leave(cache, there.item.id)))
 			ret = -EBUSY;
 		else if (!ret && strcmp(there.item.id, subject->item.remote) == 0)
-			ret = answer(job, subject, done, &there.item);
+			ret = sync_answered(job, subject, done, &there.item);
 		else if (!ret)
 			ret = sync_keep_both(job, subject, &there.item);
 		break;

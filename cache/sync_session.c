@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/active.h"
 #include "cache/sync_internal.h"
 #include "support/text.h"
 
@@ -344,14 +345,6 @@ static int close_run(struct session_run *run, struct dw_remote_call *call)
 	return ret;
 }
 
-static bool same_stamp(const struct content_stamp *one, const struct content_stamp *other)
-{
-	return one->size == other->size && one->writes == other->writes &&
-	       one->modified.seconds == other->modified.seconds &&
-	       one->modified.nanoseconds == other->modified.nanoseconds &&
-	       one->changed.seconds == other->changed.seconds && one->changed.nanoseconds == other->changed.nanoseconds;
-}
-
 /* Nothing more can come of the session. */
 static bool is_over(int ret)
 {
@@ -378,7 +371,7 @@ int sync_session(struct sync_job *job, const struct sync_subject *subject, struc
 	}
 	if (!ret) {
 		ret = content_stamp(source->file, &stamp);
-		if (!ret && !same_stamp(&stamp, &source->stamp))
+		if (!ret && !active_same_stamp(&stamp, &source->stamp))
 			ret = -EBUSY;
 	}
 	if (!ret) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cache/active.h"
+#include "cache/digest.h"
 #include "cache/sent.h"
 #include "cache/sync_internal.h"
 #include "support/text.h"
@@ -39,20 +40,6 @@ static void source_progress(const struct dw_remote_content *content, uint64_t se
 	pthread_mutex_lock(&source->job->sync->lock);
 	source->job->sent = sent;
 	pthread_mutex_unlock(&source->job->sync->lock);
-}
-
-static const EVP_MD *digest_kind(const struct dw_remote *remote)
-{
-	switch (remote->digest) {
-	case DW_REMOTE_DIGEST_SHA1:
-		return EVP_sha1();
-	case DW_REMOTE_DIGEST_SHA256:
-		return EVP_sha256();
-	case DW_REMOTE_DIGEST_MD5:
-		return EVP_md5();
-	default:
-		return NULL;
-	}
 }
 
 static int hash_source(struct sync_source *source, const EVP_MD *kind)
@@ -271,22 +258,6 @@ static int was_sent(struct cache *cache, const struct sync_subject *subject, con
 	return ret;
 }
 
-/* item is what the node's bytes are to replace. */
-static int build_upon(struct cache *cache, const struct sync_subject *subject, const struct dw_remote_item *item)
-{
-	struct absorb *absorb;
-	int ret = absorb_begin(&absorb, cache);
-
-	if (ret)
-		return ret;
-	ret = absorb_answer(absorb, subject->row.id, subject->row.change, 0, item);
-	if (ret) {
-		absorb_abandon(absorb);
-		return ret;
-	}
-	return absorb_finish(absorb);
-}
-
 /* The item was changed on the server since we last heard of it. */
 static int changed_there(struct sync_job *job, const struct sync_subject *subject, struct sync_source *source,
 			 struct dw_remote_call *call)
@@ -306,7 +277,7 @@ static int changed_there(struct sync_job *job, const struct sync_subject *subjec
 		   was_sent(cache, subject, &there.item) > 0) {
 		/* The bytes are those that ours are made of, and only its name or its properties changed; or they are
 		 * older ones of ours. */
-		ret = build_upon(cache, subject, &there.item);
+		ret = sync_answered(job, subject, 0, &there.item);
 	} else {
 		ret = sync_keep_both(job, subject, &there.item);
 	}
@@ -321,7 +292,7 @@ static int build_upon_or_keep_both(struct sync_job *job, const struct sync_subje
 
 	if (ret < 0)
 		return ret;
-	return ret ? build_upon(job->sync->cache, subject, item) : sync_keep_both(job, subject, item);
+	return ret ? sync_answered(job, subject, 0, item) : sync_keep_both(job, subject, item);
 }
 
 /* The name is taken on the server. */
