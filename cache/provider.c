@@ -17,6 +17,7 @@
 #include "cache/operations.h"
 #include "cache/pins.h"
 #include "cache/sync.h"
+#include "support/state_folder.h"
 #include "support/text.h"
 
 #define SECOND	    UINT64_C(1000000000)
@@ -119,40 +120,15 @@ static int parse_options(const struct dw_source *source, struct cache_options *o
 
 /* --- Folders ------------------------------------------------------------------------------------------- */
 
-/* Make a folder and what is above it, private where it has to be made. */
-static int make_folders(const char *path)
-{
-	char part[PATH_SIZE];
-	size_t length = strlen(path);
-
-	if (path[0] != '/' || length >= sizeof(part))
-		return -EINVAL;
-	memcpy(part, path, length + 1);
-	for (size_t i = 1; i <= length; i++) {
-		if (part[i] != '/' && part[i] != '\0')
-			continue;
-		part[i] = '\0';
-		if (mkdir(part, 0700) && errno != EEXIST)
-			return -errno;
-		part[i] = path[i];
-	}
-	return 0;
-}
-
 static int state_folder(const char *name, const char *chosen, char *out, size_t size)
 {
-	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-	bool fits;
+	int ret;
 
 	if (chosen)
-		fits = text_copy(out, size, chosen);
-	else if (geteuid() == 0)
-		fits = text_format(out, size, "/var/lib/driveway/%s", name);
-	else if (state && state[0] == '/')
-		fits = text_format(out, size, "%s/driveway/%s", state, name);
+		ret = text_copy(out, size, chosen) ? 0 : -ENAMETOOLONG;
 	else
-		fits = home && home[0] == '/' && text_format(out, size, "%s/.local/state/driveway/%s", home, name);
-	return fits ? make_folders(out) : -ENAMETOOLONG;
+		ret = state_folder_path(out, size, name);
+	return ret ? ret : folders_make(out);
 }
 
 /* One folder for each account and root. */
@@ -174,7 +150,7 @@ static int cache_folder(const struct dw_source *source, const struct dw_remote *
 		snprintf(name + 2 * i, 3, "%02x", digest[i]);
 	if (!text_format(out, size, "%s/%s", source->cache, name))
 		return -ENAMETOOLONG;
-	return make_folders(out);
+	return folders_make(out);
 }
 
 static int lock_folder(struct cache *cache, char *error, size_t error_size)

@@ -2,6 +2,7 @@
 #include "support/state_folder.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,49 +11,58 @@
 
 #include "support/text.h"
 
-static bool choose(char *out, size_t size, const char *provider)
+int state_folder_path(char *out, size_t size, const char *provider)
 {
 	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	bool fits;
 
 	if (geteuid() == 0)
-		return text_format(out, size, "/var/lib/driveway/%s", provider);
-	if (state && state[0] == '/')
-		return text_format(out, size, "%s/driveway/%s", state, provider);
-	out[0] = '\0';
-	return !home || home[0] != '/' || text_format(out, size, "%s/.local/state/driveway/%s", home, provider);
+		fits = text_format(out, size, "/var/lib/driveway/%s", provider);
+	else if (state && state[0] == '/')
+		fits = text_format(out, size, "%s/driveway/%s", state, provider);
+	else if (home && home[0] == '/')
+		fits = text_format(out, size, "%s/.local/state/driveway/%s", home, provider);
+	else
+		return -ENOENT;
+	return fits ? 0 : -ENAMETOOLONG;
 }
 
-/* mkdir -p with mode 0700 for what is made. */
-static int make_folders(char *path)
+int folders_make(const char *path)
 {
-	for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
-		int failed;
+	char part[PATH_MAX];
 
+	if (path[0] != '/')
+		return -EINVAL;
+	if (!text_copy(part, sizeof(part), path))
+		return -ENAMETOOLONG;
+	for (char *slash = part + 1;; slash++) {
+		char end = *slash;
+
+		if (end != '/' && end != '\0')
+			continue;
 		*slash = '\0';
-		failed = mkdir(path, 0700) && errno != EEXIST ? errno : 0;
-		*slash = '/';
-		if (failed)
-			return -failed;
+		if (mkdir(part, 0700) && errno != EEXIST)
+			return -errno;
+		*slash = end;
+		if (!end)
+			return 0;
 	}
-	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
 }
 
 int state_folder_find(char *out, size_t size, const char *provider, char *error, size_t error_size)
 {
 	struct stat st;
-	int ret;
+	int ret = state_folder_path(out, size, provider);
 
-	if (!choose(out, size, provider)) {
-		(void)text_format(error, error_size,
-				  "the folder for logins has too long a name: set XDG_STATE_HOME to a "
-				  "shorter one");
-		return -ENAMETOOLONG;
+	if (ret) {
+		(void)text_format(
+			error, error_size,
+			ret == -ENOENT
+				? "there is no folder for logins: set HOME or XDG_STATE_HOME"
+				: "the folder for logins has too long a name: set XDG_STATE_HOME to a shorter one");
+		return ret;
 	}
-	if (!out[0]) {
-		(void)text_format(error, error_size, "there is no folder for logins: set HOME or XDG_STATE_HOME");
-		return -ENOENT;
-	}
-	ret = make_folders(out);
+	ret = folders_make(out);
 	if (!ret && lstat(out, &st))
 		ret = -errno;
 	if (ret) {

@@ -12,6 +12,11 @@
 
 #include <stddef.h>
 
+/* Make the folder path, which is absolute, and what is above it, with mode 0700 where it has to be made. -EINVAL,
+ * -ENAMETOOLONG, or mkdir's error. */
+int folders_make(const char *path);
+/* Where it is, without making it. -ENOENT (no home is known), -ENAMETOOLONG. */
+int state_folder_path(char *out, size_t size, const char *provider);
 /*
  * Write the folder's absolute path to out (size bytes) and make it, with mode 0700, when it is not there. -ENOENT (no
  * home is known), -ENAMETOOLONG, -EPERM (somebody else's, or open to others), -ENOTDIR, or mkdir's error. error

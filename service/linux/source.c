@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "service/linux/mapping.h"
+#include "support/state_folder.h"
 #include "support/text.h"
 
 static int out_of_memory(struct jsonrpc_error *error)
@@ -76,27 +77,6 @@ static int make_label(struct map_request *request, struct jsonrpc_error *error)
 	return request->label ? 0 : out_of_memory(error);
 }
 
-/* mkdir -p with mode 0700 for what is made. */
-static int make_folders(const char *path)
-{
-	char part[PATH_MAX];
-
-	if (!text_copy(part, sizeof(part), path))
-		return -ENAMETOOLONG;
-	for (char *slash = part + 1;; slash++) {
-		char end = *slash;
-
-		if (end != '/' && end != '\0')
-			continue;
-		*slash = '\0';
-		if (mkdir(part, 0700) && errno != EEXIST)
-			return -errno;
-		*slash = end;
-		if (!end)
-			return 0;
-	}
-}
-
 /* Where the cache of a provider is unless somebody says otherwise. */
 static bool default_cache(char *out, size_t size, const char *provider)
 {
@@ -121,19 +101,19 @@ static int make_cache(struct mapping *mapping, struct jsonrpc_error *error)
 			jsonrpc_fault(error, -EINVAL, "the cache folder %s must be an absolute path", request->cache);
 			return -EINVAL;
 		}
-		ret = make_folders(request->cache);
+		ret = folders_make(request->cache);
 		if (!ret && access(request->cache, W_OK | X_OK))
 			ret = -errno;
 		if (ret)
 			jsonrpc_fault(error, ret, "cannot use the cache folder %s: %s", request->cache, strerror(-ret));
 		return ret;
 	}
-	if (!default_cache(path, sizeof(path), mapping->provider->name) || make_folders(path)) {
+	if (!default_cache(path, sizeof(path), mapping->provider->name) || folders_make(path)) {
 		/* A home that cannot be written to; the drive can still do without a lasting cache. */
 		if (!text_format(path, sizeof(path), "%s/cache/%s", mapping->service->runtime_folder,
 				 mapping->provider->name))
 			return out_of_memory(error);
-		ret = make_folders(path);
+		ret = folders_make(path);
 		if (ret) {
 			jsonrpc_fault(error, ret, "cannot make the cache folder %s: %s: give one with --cache", path,
 				      strerror(-ret));
