@@ -40,6 +40,9 @@ BANNED = {
     "localtime": "localtime_r",
     "readdir_r": "readdir",
 }
+# How far the analyzer of clang-tidy follows a function, in states: a quarter of what it does as it comes, for a fourth of
+# the time. `clang-tidy -p build-test/asan FILE` by hand goes all the way.
+ANALYZER_NODES = 50000
 # A test may use the shell.
 ALLOWED_IN_TESTS = {"system"}
 
@@ -137,12 +140,12 @@ def layout(top, builds):
 
 
 def tidy(top, builds):
-    """clang-tidy with the checks of .clang-tidy on every file but tests that the clang build compiles."""
+    """clang-tidy with the checks of .clang-tidy on every file but tests that clang compiles."""
     if absent := missing("clang-tidy"):
         return absent
-    database = builds / "clang" / "compile_commands.json"
+    database = builds / "asan" / "compile_commands.json"
     if not database.exists():
-        return "failed", "there is no clang build to take the compiler's flags from"
+        return "failed", "there is no build by clang to take the compiler's flags from"
     known = database.read_text()
     sources = [
         path
@@ -151,7 +154,10 @@ def tidy(top, builds):
     ]
 
     def one(path):
-        command = ["clang-tidy", "--quiet", "--warnings-as-errors=*", "-p", database.parent, path]
+        command = ["clang-tidy", "--quiet", "--warnings-as-errors=*", "-p", database.parent]
+        for word in ("-analyzer-config", f"max-nodes={ANALYZER_NODES}"):
+            command += ["--extra-arg=-Xclang", f"--extra-arg={word}"]
+        command.append(path)
         status, text = said_by(command, top)
         return text if status else ""
 
