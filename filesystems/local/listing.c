@@ -5,8 +5,8 @@
  * The offsets given out are the host's own (d_off), so the next process, with a descriptor opened anew, goes on where
  * the last one stopped. A handle reads ahead one buffer of entries; its lock covers buffer and position.
  *
- * With attributes an entry costs one statx (wants_attributes says which have them), and is entered and counted as by a
- * lookup. An entry that has vanished since is left out.
+ * With attributes an entry costs one statx (files_wanted says when that is worth it), and is entered and counted as by
+ * a lookup. An entry that has vanished since is left out.
  *
  * Exactly once: a listing changes nothing but counts. Each node that is counted for an answer is noted, so an answer
  * counts no more nodes than there is room for in the notes. A replayed listing first takes back what an earlier process
@@ -23,6 +23,8 @@
 #include "local.h"
 
 #define LISTING_BUFFER (32u << 10)
+#define WANTED_FOR     32u    /* listings */
+#define LEFT_OUT_MAX   10000u /* files: then what was seen of them is old */
 #define LISTED_MAX     (2u * (sizeof(((struct dw_notes *)0)->word) / sizeof(uint64_t) - NOTE_LISTED))
 
 struct host_entry { /* linux_dirent64 */
@@ -114,16 +116,53 @@ static bool is_dots(const char *name)
 	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
+void listing_looked_up(struct local *local)
+{
+	atomic_fetch_add_explicit(&local->wants.looked_up, 1, memory_order_relaxed);
+}
+
 /*
- * The kernel asks for attributes at the start of every folder, and further on only when programs have used those that
- * it got. So what is not a folder, and is only looked into when somebody wants to know, is left to a lookup at first:
- * a walk over names costs no statx a file.
+ * Are files listed with their attributes? Further on in a folder the kernel asks for them only when programs have used
+ * those that it got; at the start of a folder it always does. There, whether programs want them shows in the lookups
+ * that follow when they were left out. So they are left out at first; once a quarter of what was left out was looked
+ * up, they are given in the next WANTED_FOR listings, then left out once to see whether that still holds. A walk
+ * over names then costs no statx a file, and one over attributes no request a file. What several threads do to the
+ * counts at a time may make one listing slower, never wrong.
  */
-static bool wants_attributes(const struct dw_listing *listing, uint64_t offset, const struct host_entry *found)
+static bool files_wanted(struct local *local, const struct dw_listing *listing, uint64_t offset)
+{
+	struct local_wants *wants = &local->wants;
+	uint32_t left = atomic_load_explicit(&wants->listings, memory_order_relaxed);
+	uint32_t left_out = atomic_load_explicit(&wants->left_out, memory_order_relaxed);
+
+	if (!listing->attributes || offset != 0)
+		return listing->attributes;
+	if (left > 0) {
+		atomic_store_explicit(&wants->listings, left - 1, memory_order_relaxed);
+		return true;
+	}
+	if (left_out > 0 && atomic_load_explicit(&wants->looked_up, memory_order_relaxed) >= left_out / 4) {
+		atomic_store_explicit(&wants->listings, WANTED_FOR, memory_order_relaxed);
+		atomic_store_explicit(&wants->left_out, 0, memory_order_relaxed);
+		return true;
+	}
+	if (left_out == 0 || left_out > LEFT_OUT_MAX) {
+		atomic_store_explicit(&wants->left_out, 0, memory_order_relaxed);
+		atomic_store_explicit(&wants->looked_up, 0, memory_order_relaxed);
+	}
+	return false;
+}
+
+/* Is found given with its attributes? What is looked into during a walk always is. */
+static bool wants_attributes(struct local *local, const struct dw_listing *listing, const struct host_entry *found,
+			     bool files)
 {
 	if (!listing->attributes || is_dots(found->name))
 		return false;
-	return offset != 0 || found->type == DT_DIR || found->type == DT_UNKNOWN;
+	if (files || found->type == DT_DIR || found->type == DT_UNKNOWN)
+		return true;
+	atomic_fetch_add_explicit(&local->wants.left_out, 1, memory_order_relaxed);
+	return false;
 }
 
 /* The nodes that were counted for this answer. */
@@ -154,6 +193,7 @@ struct answer {
 	uint64_t folder;
 	struct dw_listing *listing;
 	uint32_t counted;
+	bool first; /* of the folder */
 	bool begun; /* something was added */
 };
 
@@ -201,8 +241,9 @@ static bool add_found(struct local *local, struct answer *answer, const struct o
 
 	if (!attributes)
 		return add_plain(answer, found);
+	/* The kernel asks for no attributes of the next entries, or it knows why it does. */
 	if (answer->counted == LISTED_MAX)
-		return false;
+		return answer->first && add_plain(answer, found);
 	int missing = local_statx(opened->fd, found->name, &stx);
 	if (missing == 0)
 		return add_counted(local, answer, found, &stx, err);
@@ -213,7 +254,8 @@ int local_readdir(struct dw_filesystem *fs, const struct dw_request *req, uint64
 		  uint64_t offset, struct dw_listing *listing)
 {
 	struct local *local = local_of(fs);
-	struct answer answer = {.req = req, .folder = node, .listing = listing};
+	struct answer answer = {.req = req, .folder = node, .listing = listing, .first = offset == 0};
+	bool files = files_wanted(local, listing, offset);
 	struct opened *opened;
 	int err;
 
@@ -233,7 +275,7 @@ int local_readdir(struct dw_filesystem *fs, const struct dw_request *req, uint64
 		const struct host_entry *found = next_entry(opened, &err);
 
 		if (found == NULL ||
-		    !add_found(local, &answer, opened, found, wants_attributes(listing, offset, found), &err))
+		    !add_found(local, &answer, opened, found, wants_attributes(local, listing, found, files), &err))
 			break;
 		answer.begun = true;
 		opened->position = (uint64_t)found->next;

@@ -46,6 +46,13 @@ struct folder_slot {
 	bool used;	/* since the hand came by */
 };
 
+/* What programs want of listings; see files_wanted in listing.c. Hints, without order. */
+struct local_wants {
+	_Atomic uint32_t left_out;  /* files that were listed without attributes */
+	_Atomic uint32_t looked_up; /* files that were asked for by name meanwhile */
+	_Atomic uint32_t listings;  /* that are still to give attributes */
+};
+
 struct local {
 	struct dw_filesystem fs;
 	struct dw_host *host;
@@ -56,6 +63,7 @@ struct local {
 	uint32_t gid;
 	bool privileged;      /* can make files for others */
 	_Atomic bool backing; /* passthrough has not been refused */
+	struct local_wants wants;
 	/* The folder cache, guarded by table.lock; a clock. */
 	struct folder_slot *slots;
 	uint32_t slot_count;
@@ -144,6 +152,11 @@ int entry_found(struct local *local, const struct dw_request *req, uint64_t pare
 void name_identity(struct local *local, uint64_t parent, const char *name, uint64_t *ino, uint64_t *device);
 /* The name was removed on the host. */
 void name_gone(struct local *local, uint64_t parent, const char *name, struct dw_notes *notes);
+
+/* --- listing.c ----------------------------------------------------------------------------------------- */
+
+/* Somebody asked for a file by its name. */
+void listing_looked_up(struct local *local);
 
 /* --- credentials.c ------------------------------------------------------------------------------------- */
 

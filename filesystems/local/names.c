@@ -208,6 +208,8 @@ int local_lookup(struct dw_filesystem *fs, const struct dw_request *req, uint64_
 	}
 	if (err != 0)
 		return err;
+	if (!S_ISDIR(stx.stx_mode))
+		listing_looked_up(local);
 	if (found_before(local, req, &stx, out))
 		return 0;
 	return entry_found(local, req, parent, name, &stx, out);

@@ -547,6 +547,54 @@ static void test_listing(void **state)
 	OPS->releasedir(f->fs, REQ, ROOT, open.handle);
 }
 
+/* How many files the first answer of a listing of the root gives with attributes; their counts are given back. */
+static unsigned listed_with_attributes(struct fixture *f, const struct dw_open *open)
+{
+	struct collected c = {.listing = {.add = collect, .attributes = true}, .room = 10};
+	unsigned with = 0;
+
+	assert_int_equal(OPS->readdir(f->fs, REQ, ROOT, open->handle, 0, &c.listing), 0);
+	assert_int_equal(c.count, 10);
+	for (unsigned i = 0; i < c.count; i++) {
+		if (c.entries[i].node == 0)
+			continue;
+		with++;
+		forget(f, c.entries[i].node, 1);
+	}
+	return with;
+}
+
+static void test_listing_learns(void **state)
+{
+	struct fixture *f = *state;
+	struct dw_open open;
+	unsigned listings = 0;
+	char name[16];
+
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "f%02u", i);
+		host_file(f, name, "");
+	}
+	assert_int_equal(OPS->opendir(f->fs, REQ, ROOT, &open), 0);
+	/* Nobody wants to know. */
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(listed_with_attributes(f, &open), 0);
+	/* Programs ask for what was left out. */
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "f%02u", i);
+		forget(f, look(f, ROOT, name), 1);
+	}
+	assert_true(listed_with_attributes(f, &open) > 0);
+	/* Given for a while, left out once, and from then on when nothing was looked up. */
+	while (listed_with_attributes(f, &open) > 0)
+		assert_true(++listings < 1000);
+	assert_true(listings > 10);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(listed_with_attributes(f, &open), 0);
+	assert_int_equal(nodes(f), 1);
+	OPS->releasedir(f->fs, REQ, ROOT, open.handle);
+}
+
 static void test_behind_our_back(void **state)
 {
 	struct fixture *f = *state;
@@ -662,10 +710,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_lookup),	  TEST(test_hard_links), TEST(test_read_write),	 TEST(test_making),
-		TEST(test_tmpfile),	  TEST(test_rename),	 TEST(test_attributes),	 TEST(test_unlinked_while_open),
-		TEST(test_xattrs),	  TEST(test_listing),	 TEST(test_passthrough), TEST(test_behind_our_back),
-		TEST(test_other_callers),
+		TEST(test_lookup),	    TEST(test_hard_links),
+		TEST(test_read_write),	    TEST(test_making),
+		TEST(test_tmpfile),	    TEST(test_rename),
+		TEST(test_attributes),	    TEST(test_unlinked_while_open),
+		TEST(test_xattrs),	    TEST(test_listing),
+		TEST(test_listing_learns),  TEST(test_passthrough),
+		TEST(test_behind_our_back), TEST(test_other_callers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
