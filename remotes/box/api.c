@@ -189,7 +189,7 @@ static bool after_failure(struct sending *sending, int error, const struct http_
 		box_say(sending->call, "%s", response->error);
 		return false;
 	}
-	box_say(sending->call, "Box cannot be reached: %s", response->error);
+	box_say_unreachable(sending->call, error, response);
 	*result = sending->maybe ? DW_REMOTE_UNKNOWN : DW_REMOTE_OFFLINE;
 	if (sending->maybe && sending->request->kind == BOX_CHANGE)
 		return false;

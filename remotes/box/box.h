@@ -125,6 +125,8 @@ bool box_is_cancelled(const struct dw_remote_call *call);
 
 /* errors.c: the error for a status of 400 and more, and the line that goes with it. */
 int box_error(struct dw_remote_call *call, unsigned status, const char *code, const json_t *json);
+/* The line for a request that got no answer for error. */
+void box_say_unreachable(struct dw_remote_call *call, int error, const struct http_response *response);
 /* The id of the item that is in the way of a 409; false: it does not say. */
 bool box_conflict(const json_t *json, char out[BOX_NUMBER_MAX + 2]);
 

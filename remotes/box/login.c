@@ -235,7 +235,7 @@ static int ask_who(struct entering *entering)
 	explicit_bzero(bearer, sizeof(bearer));
 	free(url);
 	if (result)
-		box_say(&entering->call, "Box cannot be reached: %s", response.error);
+		box_say_unreachable(&entering->call, result, &response);
 	else if (response.status != 200)
 		box_say(&entering->call, "Box does not accept this login (status %u)", response.status);
 	else

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "remotes/box/oauth.h"
 
+#include "remotes/box/box.h"
 #include "remotes/box/json.h"
 #include "support/http/retry.h"
 #include "support/text.h"
@@ -93,7 +94,7 @@ static int refused(const struct http_response *response, struct dw_remote_call *
 static int no_answer(int error, const struct http_response *response, struct dw_remote_call *call, bool *again)
 {
 	*again = false;
-	text_format(call->message, sizeof(call->message), "Box cannot be reached: %.200s", response->error);
+	box_say_unreachable(call, error, response);
 	if (error == -ECANCELED || error == -ENOMEM)
 		return error;
 	if (error == -EINVAL || error == -EFBIG)

@@ -36,10 +36,8 @@ static void run(struct emulated *emulated, const char *program, const char *sett
 	null = open("/dev/null", O_RDWR);
 	dup2(null, 0);
 	dup2(null, 1);
-	if (setting)
-		execl(program, program, "--data", data, "--set", setting, (char *)NULL);
-	else
-		execl(program, program, "--data", data, (char *)NULL);
+	execl(program, program, "--data", data, "--https", "127.0.0.1:0", setting ? "--set" : NULL, setting,
+	      (char *)NULL);
 	_exit(127);
 }
 
@@ -65,6 +63,9 @@ void emulated_start(struct emulated *emulated, const char *program, const char *
 		fail("the emulator did not start");
 	text_copy(emulated->api, sizeof(emulated->api),
 		  json_string_value(json_object_get(json_object_get(endpoints, "http"), "api")));
+	text_copy(emulated->secure, sizeof(emulated->secure),
+		  json_string_value(json_object_get(json_object_get(endpoints, "https"), "api")));
+	text_copy(emulated->ca, sizeof(emulated->ca), json_string_value(json_object_get(endpoints, "ca")));
 	text_copy(emulated->control, sizeof(emulated->control),
 		  json_string_value(json_object_get(endpoints, "control")));
 	text_copy(emulated->token, sizeof(emulated->token),

@@ -18,6 +18,8 @@ struct emulated {
 	char room[64];	/* temporary folder */
 	char state[96]; /* for logins */
 	char api[128];
+	char secure[128]; /* the API over TLS, as nobody trusts it without ca */
+	char ca[128];
 	char control[256];
 	char token[128];
 	pid_t pid;
