@@ -41,6 +41,7 @@
 	"trashed" /* box_answer.code of an item in the trash; the error is -ENOENT as for one that never was */
 #define BOX_CALLBACK_ERROR (-ESTRPIPE) /* a callback of the request has ended it, and knows why */
 #define BOX_SEEN	   2048u       /* repeated events are known among so many */
+#define BOX_PATIENCE	   30000000000ull /* nanoseconds: when Box asks for a longer pause, it is DW_REMOTE_LATER at once */
 
 struct box {
 	struct dw_remote remote; /* first: the cache's handle is this */
@@ -93,6 +94,7 @@ struct box_request {
 
 	bool upload;	 /* counts as one */
 	bool busy;	 /* 503 is for the caller: the change goes on at Box */
+	bool accepted;	 /* 202 is for the caller, who asks again; for others it is as if nobody knew */
 	bool single;	 /* one try; the caller has its own loop */
 	uint64_t stall;	 /* nanoseconds; 0: the usual */
 	uint64_t within; /* nanoseconds that this may take although the deadline is further away; 0: no limit */
