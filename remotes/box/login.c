@@ -261,8 +261,8 @@ static int ask_who(struct entering *entering)
 /* Settings that are for one drive or one login only. */
 static void drop_passing(json_t *values)
 {
-	static const char *const passing[] = {"redirect-port", "rate-calls", "rate-uploads", "retry-pause",
-					      "token-url"};
+	static const char *const passing[] = {"redirect-port", "rate-calls",  "rate-uploads",
+					      "retry-pause",   "parts-above", "token-url"};
 
 	for (size_t i = 0; i < sizeof(passing) / sizeof(*passing); i++)
 		json_object_del(values, passing[i]);

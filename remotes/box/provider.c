@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UPLOAD_MAX    20000000u /* larger files go by a session */
 #define READ_PARALLEL 4u
 #define READ_RANGE    (16u << 20) /* each read counts as a call, of which there are 1000 a minute */
 
@@ -200,7 +199,7 @@ static int box_open(const struct dw_remote_provider *provider, const struct dw_r
 		.digest = DW_REMOTE_DIGEST_SHA1,
 		.root = box->root,
 		.account = box->account,
-		.upload_max = UPLOAD_MAX,
+		.upload_max = box->settings.parts_above,
 		.read_parallel = READ_PARALLEL,
 		.read_range = READ_RANGE,
 	};

@@ -279,6 +279,50 @@ static void test_revoked(void **state)
 	remote->ops->close(remote);
 }
 
+/* A refusal that is not Box's does not end a login, and neither does one answer that is lost. */
+static void test_renewal_in_trouble(void **state)
+{
+	static const char *const faults[] = {
+		"{\"fault\":\"status\",\"status\":403,\"times\":2,\"match\":{\"kind\":\"oauth.token\"}}",
+		"{\"fault\":\"expired_token\",\"times\":2,\"match\":{\"kind\":\"oauth.token\"}}",
+		"{\"fault\":\"status\",\"status\":503,\"times\":2,\"match\":{\"kind\":\"oauth.token\"}}",
+		"{\"fault\":\"reset_before\",\"times\":2,\"match\":{\"kind\":\"oauth.token\"}}",
+	};
+	struct emulated *emulated = *state;
+	char message[DW_REMOTE_MESSAGE_MAX];
+	struct dw_remote *remote;
+
+	log_in(emulated, "auth=browser");
+	assert_int_equal(emulated_open(emulated, "", NULL, &remote, message, sizeof(message)), 0);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
+		expire(emulated);
+		json_decref(emulated_control(emulated, "POST", "faults", faults[i]));
+		assert_int_equal(quota(remote, message), 0);
+		emulated_control(emulated, "DELETE", "faults", NULL);
+	}
+	remote->ops->close(remote);
+}
+
+/* A developer token cannot be renewed; that it was refused once does not end the drive. */
+static void test_token_refused_for_a_while(void **state)
+{
+	struct emulated *emulated = *state;
+	char token[160], message[DW_REMOTE_MESSAGE_MAX];
+	const char *const options[] = {"auth=token", token, NULL};
+	struct dw_remote *remote;
+
+	snprintf(token, sizeof(token), "token=%s", emulated->token);
+	assert_int_equal(emulated_open(emulated, "", options, &remote, message, sizeof(message)), 0);
+	json_decref(emulated_control(emulated, "POST", "faults", "{\"fault\":\"expired_token\",\"times\":2}"));
+	assert_int_equal(quota(remote, message), DW_REMOTE_LOGIN);
+	assert_non_null(strstr(message, "driveway login box"));
+	emulated_control(emulated, "DELETE", "faults", NULL);
+	for (int i = 0; i < 100 && quota(remote, message); i++)
+		usleep(100000);
+	assert_int_equal(quota(remote, message), 0);
+	remote->ops->close(remote);
+}
+
 static void test_answers_of_browsers(void **state)
 {
 	char message[128] = "", *code;
@@ -324,6 +368,8 @@ int main(int count, char **words)
 		TEST(test_token),
 		TEST(test_renewal),
 		TEST(test_revoked),
+		TEST(test_renewal_in_trouble),
+		TEST(test_token_refused_for_a_while),
 		TEST(test_trust),
 		TEST(test_mistakes),
 		cmocka_unit_test(test_answers_of_browsers),
