@@ -17,6 +17,7 @@
 #define TRIES	      6u
 #define TRIES_CONNECT 3u
 #define TRIES_UNKNOWN 4u
+#define TOKENS	      2u /* new ones after a refusal: what another service got may be over, too, by a clock that is wrong */
 
 /* One box_send: what it has been through. */
 struct sending {
@@ -29,8 +30,8 @@ struct sending {
 	char token[BOX_TOKEN_MAX];
 	struct http_backoff backoff;
 	unsigned unconnected;
-	bool renewed;
-	bool maybe; /* an earlier try may have been done */
+	unsigned refused; /* tokens */
+	bool maybe;	  /* an earlier try may have been done */
 };
 
 static uint64_t now_monotonic(void)
@@ -234,10 +235,9 @@ static bool after_refusal(struct sending *sending, int *result)
 	*result = box_error(sending->call, answer->status, answer->code, answer->json);
 	if (answer->status == 401 && request->base != BOX_OTHER) {
 		box_tokens_reject(sending->box->tokens, sending->token);
-		if (sending->renewed)
-			box_say(sending->call, "Box refuses the login even with a new token; run: driveway login box");
-		else
-			return sending->renewed = true;
+		if (sending->refused++ < TOKENS)
+			return true;
+		box_say(sending->call, "Box refuses the login even with a new token; run: driveway login box");
 		return false;
 	}
 	if (answer->status == 429)

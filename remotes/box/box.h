@@ -5,7 +5,7 @@
  * struct box is the remote. What an operation does is always the same: it fills in a struct box_request, box_send
  * brings an answer or an error of driveway/remote.h, and the answer's JSON is read by item.h.
  *
- * box_send sits out what can be sat out: it waits for its turn (rate.h), renews the token once on 401, honours
+ * box_send sits out what can be sat out: it waits for its turn (rate.h), renews the token on 401, honours
  * Retry-After, and tries again with growing pauses what may be tried again:
  *
  *      kind             what it is                          broken connection, 500, 502, 504

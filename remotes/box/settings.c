@@ -41,13 +41,14 @@ const char box_settings_help[] =
 	"rate-calls=most calls a minute, 0: no limit (1000)\n"
 	"rate-uploads=most uploads a minute, 0: no limit (240)\n"
 	"retry-pause=seconds before the first new try (0.25)\n"
+	"keyring=seal the login with a key in the Secret Service: auto (where one runs), yes or no; at login (auto)\n"
 	"parts-above=bytes; larger files go up in parts (20000000, and Box takes no smaller ones so)\n";
 
 static const char *const option_names[] = {
-	"auth",		 "account",    "client-id",    "client-secret", "client-secret-file",
-	"config",	 "enterprise", "user",	       "token",		"token-file",
-	"redirect-port", "api-url",    "upload-url",   "auth-url",	"ca",
-	"proxy",	 "rate-calls", "rate-uploads", "retry-pause",	"parts-above",
+	"auth",	       "account",     "client-id", "client-secret", "client-secret-file", "config",
+	"enterprise",  "user",	      "token",	   "token-file",    "redirect-port",	  "api-url",
+	"upload-url",  "auth-url",    "ca",	   "proxy",	    "rate-calls",	  "rate-uploads",
+	"retry-pause", "parts-above", "keyring",
 };
 
 const char *box_option(const struct dw_option *options, size_t count, const char *key)
@@ -344,6 +345,16 @@ static int read_numbers(struct box_settings *out, char *error, size_t error_size
 	return result;
 }
 
+static int check_keyring(const struct box_settings *out, char *error, size_t error_size)
+{
+	const char *wish = get(out, "keyring");
+
+	if (!wish || strcmp(wish, "auto") == 0 || strcmp(wish, "yes") == 0 || strcmp(wish, "no") == 0)
+		return 0;
+	snprintf(error, error_size, "keyring=%s is not auto, yes or no", wish);
+	return -EINVAL;
+}
+
 static int check_account(struct box_settings *out, char *error, size_t error_size)
 {
 	out->account = get(out, "account");
@@ -378,6 +389,8 @@ int box_settings_read(struct box_settings *out, const json_t *stored, const stru
 		result = read_numbers(out, error, error_size);
 	if (!result)
 		result = check_account(out, error, error_size);
+	if (!result)
+		result = check_keyring(out, error, error_size);
 	if (result == -ENOMEM)
 		snprintf(error, error_size, "no memory");
 	if (result)

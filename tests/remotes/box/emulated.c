@@ -133,7 +133,8 @@ long emulated_count(struct emulated *emulated, const char *kind)
 static size_t make_options(struct emulated *emulated, const char *const *more, struct dw_option *options,
 			   char (*texts)[1024])
 {
-	static const char *const always[] = {"retry-pause=0.01", "proxy=", "rate-calls=0", "rate-uploads=0", NULL};
+	static const char *const always[] = {"retry-pause=0.01", "proxy=",     "rate-calls=0",
+					     "rate-uploads=0",	 "keyring=no", NULL};
 	size_t count = 0;
 
 	options[count++] = (struct dw_option){.key = "api-url", .value = emulated->api};

@@ -12,7 +12,7 @@
 #include <jansson.h>
 #include <sys/types.h>
 
-#define EMULATED_OPTIONS 16
+#define EMULATED_OPTIONS 20
 
 struct emulated {
 	char room[64];	/* temporary folder */
