@@ -2,6 +2,7 @@
 #include "remotes/box/store.h"
 
 #include "remotes/box/seal.h"
+#include "support/file.h"
 #include "support/text.h"
 
 #include <errno.h>
@@ -103,36 +104,6 @@ bool box_store_same(const struct box_store_stamp *a, const struct box_store_stam
 	       a->nanoseconds == b->nanoseconds;
 }
 
-static int read_whole(int fd, char *buffer, size_t size)
-{
-	while (size) {
-		ssize_t got = read(fd, buffer, size);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? -errno : -EINVAL;
-		buffer += got;
-		size -= (size_t)got;
-	}
-	return 0;
-}
-
-static int write_whole(int fd, const char *buffer, size_t size)
-{
-	while (size) {
-		ssize_t put = write(fd, buffer, size);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return put < 0 ? -errno : -EIO;
-		buffer += put;
-		size -= (size_t)put;
-	}
-	return 0;
-}
-
 int box_store_load(struct box_store *store, json_t **out, struct box_store_stamp *stamp)
 {
 	struct stat state;
@@ -150,7 +121,7 @@ int box_store_load(struct box_store *store, json_t **out, struct box_store_stamp
 	else if (!(text = malloc((size_t)state.st_size)))
 		result = -ENOMEM;
 	else
-		result = read_whole(fd, text, (size_t)state.st_size);
+		result = file_read(fd, text, (size_t)state.st_size);
 	close(fd);
 	if (!result) {
 		*out = json_loadb(text, (size_t)state.st_size, 0, NULL);
@@ -211,7 +182,7 @@ static int sync_folder(const char *folder)
 static int replace_with(const struct box_store *store, struct box_store_write *write, const char *name,
 			const char *text, size_t size)
 {
-	int error = write_whole(write->fd, text, size);
+	int error = file_write(write->fd, text, size);
 
 	if (!error && ftruncate(write->fd, (off_t)size))
 		error = -errno;
