@@ -5,6 +5,10 @@
  * A target is one LLVMFuzzerTestOneInput, built for libFuzzer where the compiler has it. With FUZZ_REPLAY it has a main
  * instead, which is a unit test: every file of a folder, whole, cut at every length, and spoilt in ways that a fixed
  * seed chooses. A finding that was mended becomes a file there.
+ *
+ *    CC=clang meson setup build-fuzz -Db_sanitize=address,undefined -Db_lundef=false
+ *    ninja -C build-fuzz tests/remotes/box/fuzz_box_answers
+ *    build-fuzz/tests/remotes/box/fuzz_box_answers -max_len=4096 -max_total_time=300 FOLDER tests/remotes/box/answers
  */
 #ifndef TESTS_BOX_FUZZ_H
 #define TESTS_BOX_FUZZ_H
