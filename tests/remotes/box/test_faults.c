@@ -16,7 +16,7 @@
 #define FILE_BYTES 300000u
 #define LONG_BYTES 250001u /* in parts: the emulator takes small files, too */
 #define PATIENCE   (20 * SECOND)
-#define IMPATIENCE (SECOND / 8)
+#define IMPATIENCE (SECOND / 16)
 #define MARGIN	   (2 * SECOND) /* that a busy machine may need */
 #define ERRORS_MAX 4
 
@@ -428,7 +428,7 @@ static int specials(struct bench *bench)
 		{"damaged", do_read, "{\"fault\":\"corrupt\",\"at\":250000,\"times\":1,\"match\":{\"kind\":\"data\"}}",
 		 -EBADMSG},
 		{"put together slowly", do_session,
-		 "{\"fault\":\"accepted\",\"retry_after\":1,\"times\":2,\"match\":{\"kind\":\"session.commit\"}}", 0},
+		 "{\"fault\":\"accepted\",\"retry_after\":1,\"times\":1,\"match\":{\"kind\":\"session.commit\"}}", 0},
 		{"put together late", do_session,
 		 "{\"fault\":\"accepted\",\"retry_after\":900,\"times\":1,\"match\":{\"kind\":\"session.commit\"}}",
 		 DW_REMOTE_LATER},
