@@ -14,7 +14,7 @@
 
 #define MARGIN 60000000000ull /* a token is renewed so long before its end */
 #define LOOK   50000000ull    /* nanoseconds between looks at the lock of another process */
-#define AGAIN  120u	      /* times retry-pause, 30 s: when a refused app or developer token is tried again */
+#define AGAIN  30000000000ull /* a refused app is tried again after this: an administrator may have let it in */
 #define LAPSED "the Box login is missing, expired or revoked; run: driveway login box"
 
 struct box_tokens {
@@ -271,15 +271,10 @@ static bool is_app(const struct box_tokens *tokens)
 	return tokens->settings->auth == BOX_AUTH_CCG || tokens->settings->auth == BOX_AUTH_JWT;
 }
 
-/* Where nobody logs in anew it is tried again: an administrator may have let the app in, or it was a mistake. */
 static bool still_lapsed(struct box_tokens *tokens)
 {
-	if (tokens->lapsed && tokens->settings->auth != BOX_AUTH_OAUTH &&
-	    now_monotonic() - tokens->lapsed_at > AGAIN * tokens->settings->retry_pause) {
+	if (tokens->lapsed && is_app(tokens) && now_monotonic() - tokens->lapsed_at > AGAIN)
 		tokens->lapsed = false;
-		tokens->rejected[0] = 0;
-		adopt(tokens, tokens->login);
-	}
 	return tokens->lapsed && !reload(tokens);
 }
 

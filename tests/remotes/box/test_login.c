@@ -303,26 +303,6 @@ static void test_renewal_in_trouble(void **state)
 	remote->ops->close(remote);
 }
 
-/* A developer token cannot be renewed; that it was refused once does not end the drive. */
-static void test_token_refused_for_a_while(void **state)
-{
-	struct emulated *emulated = *state;
-	char token[160], message[DW_REMOTE_MESSAGE_MAX];
-	const char *const options[] = {"auth=token", token, NULL};
-	struct dw_remote *remote;
-
-	snprintf(token, sizeof(token), "token=%s", emulated->token);
-	assert_int_equal(emulated_open(emulated, "", options, &remote, message, sizeof(message)), 0);
-	json_decref(emulated_control(emulated, "POST", "faults", "{\"fault\":\"expired_token\",\"times\":2}"));
-	assert_int_equal(quota(remote, message), DW_REMOTE_LOGIN);
-	assert_non_null(strstr(message, "driveway login box"));
-	emulated_control(emulated, "DELETE", "faults", NULL);
-	for (int i = 0; i < 100 && quota(remote, message); i++)
-		usleep(100000);
-	assert_int_equal(quota(remote, message), 0);
-	remote->ops->close(remote);
-}
-
 static void test_answers_of_browsers(void **state)
 {
 	char message[128] = "", *code;
@@ -360,19 +340,10 @@ int main(int count, char **words)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_nobody),
-		TEST(test_browser),
-		TEST(test_paste),
-		TEST(test_credentials),
-		TEST(test_jwt),
-		TEST(test_token),
-		TEST(test_renewal),
-		TEST(test_revoked),
-		TEST(test_renewal_in_trouble),
-		TEST(test_token_refused_for_a_while),
-		TEST(test_trust),
-		TEST(test_mistakes),
-		cmocka_unit_test(test_answers_of_browsers),
+		TEST(test_nobody),	TEST(test_browser),  TEST(test_paste),
+		TEST(test_credentials), TEST(test_jwt),	     TEST(test_token),
+		TEST(test_renewal),	TEST(test_revoked),  TEST(test_renewal_in_trouble),
+		TEST(test_trust),	TEST(test_mistakes), cmocka_unit_test(test_answers_of_browsers),
 	};
 
 	if (count != 2)
