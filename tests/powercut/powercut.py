@@ -325,7 +325,6 @@ def main():
     test = Test(arguments)
     chance = chances(arguments.seed)
     failed = tried = 0
-    began = time.monotonic()
     try:
         emulator = Emulator(arguments.emulator, test.server, test.port)
         try:
@@ -339,6 +338,7 @@ def main():
         finally:
             test.unmap()
             emulator.stop()
+        began = time.monotonic()
         count = len(recording.operations)
         print(f'{count} operations, {len(test.notes)} promises', flush=True)
         if count < 100 or len(test.notes) < 10:
