@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "filesystems/archive/space.h"
 
+#include "support/file.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -120,22 +122,6 @@ static int space_pread(int fd, void *buffer, size_t size, uint64_t offset, bool 
 	return 0;
 }
 
-static bool space_pwrite(int fd, const char *buffer, size_t size, uint64_t offset)
-{
-	while (size) {
-		ssize_t put = pwrite(fd, buffer, size, (off_t)offset);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return false;
-		buffer += put;
-		offset += (uint64_t)put;
-		size -= (size_t)put;
-	}
-	return true;
-}
-
 /* Decode into the spill file until it holds what lies before end, or cannot. fill is locked. */
 static int space_fill(struct space *space, uint64_t end, const volatile uint32_t *interrupted)
 {
@@ -173,7 +159,7 @@ static int space_fill(struct space *space, uint64_t end, const volatile uint32_t
 			break;
 		}
 		if (space->filler_position >= have) {
-			if (space_pwrite(space->fd, space->chunk, got, space->start + have))
+			if (file_write_at(space->fd, space->chunk, got, space->start + have) == 0)
 				space->have = have + got;
 			else
 				space->limit = have; /* the disk is full: the rest goes by cursors */

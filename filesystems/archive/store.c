@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "filesystems/archive/store.h"
 
+#include "support/file.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -45,36 +47,6 @@ static bool store_name(char *out, const char *folder, const char *path, const ch
 	return length > 0 && length < PATH_MAX;
 }
 
-static int read_all(int fd, char *buffer, size_t size)
-{
-	while (size) {
-		ssize_t got = read(fd, buffer, size);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? -EIO : -EINVAL;
-		buffer += got;
-		size -= (size_t)got;
-	}
-	return 0;
-}
-
-static int write_all(int fd, const char *buffer, size_t size)
-{
-	while (size) {
-		ssize_t put = write(fd, buffer, size);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return put < 0 ? -errno : -EIO;
-		buffer += put;
-		size -= (size_t)put;
-	}
-	return 0;
-}
-
 int store_load_index(const char *folder, const char *path, const struct index_identity *identity, struct index *out)
 {
 	char name[PATH_MAX];
@@ -95,7 +67,7 @@ int store_load_index(const char *folder, const char *path, const struct index_id
 	block = malloc((size_t)state.st_size);
 	if (!block)
 		goto out;
-	error = read_all(fd, block, (size_t)state.st_size);
+	error = file_read(fd, block, (size_t)state.st_size);
 	if (!error && !index_same_archive(&((struct index_head *)(void *)block)->identity, identity))
 		error = -EINVAL;
 	if (!error)
@@ -121,7 +93,7 @@ int store_save_index(const char *folder, const char *path, const struct index *i
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	error = write_all(fd, (const char *)index->head, (size_t)index->head->total_size);
+	error = file_write(fd, index->head, (size_t)index->head->total_size);
 	if (!error && fsync(fd))
 		error = -errno;
 	close(fd);

@@ -14,10 +14,10 @@
 #define ANSWER_MAX    (32u << 20)
 #define STALL	      60000000000ull
 #define PAUSE_MOST    8000000000ull
-#define PATIENCE      30000000000ull /* longer than this nobody waits here: DW_REMOTE_LATER */
 #define TRIES	      6u
 #define TRIES_CONNECT 3u
 #define TRIES_UNKNOWN 4u
+#define TOKENS	      2u /* new ones after a refusal: what another service got may be over, too, by a clock that is wrong */
 
 /* One box_send: what it has been through. */
 struct sending {
@@ -30,8 +30,8 @@ struct sending {
 	char token[BOX_TOKEN_MAX];
 	struct http_backoff backoff;
 	unsigned unconnected;
-	bool renewed;
-	bool maybe; /* an earlier try may have been done */
+	unsigned refused; /* tokens */
+	bool maybe;	  /* an earlier try may have been done */
 };
 
 static uint64_t now_monotonic(void)
@@ -189,7 +189,7 @@ static bool after_failure(struct sending *sending, int error, const struct http_
 		box_say(sending->call, "%s", response->error);
 		return false;
 	}
-	box_say(sending->call, "Box cannot be reached: %s", response->error);
+	box_say_unreachable(sending->call, error, response);
 	*result = sending->maybe ? DW_REMOTE_UNKNOWN : DW_REMOTE_OFFLINE;
 	if (sending->maybe && sending->request->kind == BOX_CHANGE)
 		return false;
@@ -207,9 +207,21 @@ static bool after_later(struct sending *sending, int *result)
 	call->retry_after = answer->retry_after;
 	if (answer->status == 429)
 		box_rate_hold(sending->box->rate, answer->retry_after);
-	if (answer->retry_after > PATIENCE)
+	if (answer->retry_after > BOX_PATIENCE)
 		return false;
 	return go_on(sending, answer->retry_after, result);
+}
+
+/* 202: taken and not done, or not yet; nobody says which. Whether to try again; else *result. */
+static bool after_accepted(struct sending *sending, int *result)
+{
+	struct dw_remote_call *call = sending->call;
+
+	call->retry_after = sending->answer->retry_after;
+	box_say(call, "Box has not done it yet");
+	*result = sending->request->kind == BOX_CHANGE ? DW_REMOTE_UNKNOWN : DW_REMOTE_LATER;
+	return *result == DW_REMOTE_LATER && call->retry_after <= BOX_PATIENCE &&
+	       go_on(sending, call->retry_after, result);
 }
 
 /* A status of 400 and more. Whether to try again; else *result. */
@@ -223,10 +235,9 @@ static bool after_refusal(struct sending *sending, int *result)
 	*result = box_error(sending->call, answer->status, answer->code, answer->json);
 	if (answer->status == 401 && request->base != BOX_OTHER) {
 		box_tokens_reject(sending->box->tokens, sending->token);
-		if (sending->renewed)
-			box_say(sending->call, "Box refuses the login even with a new token; run: driveway login box");
-		else
-			return sending->renewed = true;
+		if (sending->refused++ < TOKENS)
+			return true;
+		box_say(sending->call, "Box refuses the login even with a new token; run: driveway login box");
 		return false;
 	}
 	if (answer->status == 429)
@@ -295,6 +306,8 @@ int box_send(struct box *box, struct dw_remote_call *call, const struct box_requ
 			result = take_answer(&sending, &response);
 			if (!result && answer->status >= 400)
 				again = after_refusal(&sending, &result);
+			else if (!result && answer->status == 202 && !request->accepted)
+				again = after_accepted(&sending, &result);
 		}
 		http_response_free(&response);
 		if (again)

@@ -5,7 +5,7 @@
  * struct box is the remote. What an operation does is always the same: it fills in a struct box_request, box_send
  * brings an answer or an error of driveway/remote.h, and the answer's JSON is read by item.h.
  *
- * box_send sits out what can be sat out: it waits for its turn (rate.h), renews the token once on 401, honours
+ * box_send sits out what can be sat out: it waits for its turn (rate.h), renews the token on 401, honours
  * Retry-After, and tries again with growing pauses what may be tried again:
  *
  *      kind             what it is                          broken connection, 500, 502, 504
@@ -41,6 +41,7 @@
 	"trashed" /* box_answer.code of an item in the trash; the error is -ENOENT as for one that never was */
 #define BOX_CALLBACK_ERROR (-ESTRPIPE) /* a callback of the request has ended it, and knows why */
 #define BOX_SEEN	   2048u       /* repeated events are known among so many */
+#define BOX_PATIENCE	   30000000000ull /* nanoseconds: when Box asks for a longer pause, it is DW_REMOTE_LATER at once */
 
 struct box {
 	struct dw_remote remote; /* first: the cache's handle is this */
@@ -93,6 +94,7 @@ struct box_request {
 
 	bool upload;	 /* counts as one */
 	bool busy;	 /* 503 is for the caller: the change goes on at Box */
+	bool accepted;	 /* 202 is for the caller, who asks again; for others it is as if nobody knew */
 	bool single;	 /* one try; the caller has its own loop */
 	uint64_t stall;	 /* nanoseconds; 0: the usual */
 	uint64_t within; /* nanoseconds that this may take although the deadline is further away; 0: no limit */
@@ -125,6 +127,8 @@ bool box_is_cancelled(const struct dw_remote_call *call);
 
 /* errors.c: the error for a status of 400 and more, and the line that goes with it. */
 int box_error(struct dw_remote_call *call, unsigned status, const char *code, const json_t *json);
+/* The line for a request that got no answer for error. */
+void box_say_unreachable(struct dw_remote_call *call, int error, const struct http_response *response);
 /* The id of the item that is in the way of a 409; false: it does not say. */
 bool box_conflict(const json_t *json, char out[BOX_NUMBER_MAX + 2]);
 

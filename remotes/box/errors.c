@@ -57,6 +57,12 @@ static const struct meaning by_status[] = {
 	{503, NULL, DW_REMOTE_LATER},
 };
 
+void box_say_unreachable(struct dw_remote_call *call, int error, const struct http_response *response)
+{
+	box_say(call, error == -ENOTCONN ? "there is no safe connection to Box: %s" : "Box cannot be reached: %s",
+		response->error);
+}
+
 void box_say(struct dw_remote_call *call, const char *format, ...)
 {
 	char line[DW_REMOTE_MESSAGE_MAX];

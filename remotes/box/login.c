@@ -235,7 +235,7 @@ static int ask_who(struct entering *entering)
 	explicit_bzero(bearer, sizeof(bearer));
 	free(url);
 	if (result)
-		box_say(&entering->call, "Box cannot be reached: %s", response.error);
+		box_say_unreachable(&entering->call, result, &response);
 	else if (response.status != 200)
 		box_say(&entering->call, "Box does not accept this login (status %u)", response.status);
 	else
@@ -261,11 +261,40 @@ static int ask_who(struct entering *entering)
 /* Settings that are for one drive or one login only. */
 static void drop_passing(json_t *values)
 {
-	static const char *const passing[] = {"redirect-port", "rate-calls", "rate-uploads", "retry-pause",
-					      "token-url"};
+	static const char *const passing[] = {"redirect-port", "rate-calls",  "rate-uploads",
+					      "retry-pause",   "parts-above", "token-url"};
 
 	for (size_t i = 0; i < sizeof(passing) / sizeof(*passing); i++)
 		json_object_del(values, passing[i]);
+}
+
+/* Whether the login is to be sealed with a key in the Secret Service, as keyring= says: auto, yes or no. */
+static int choose_keyring(struct entering *entering)
+{
+	const char *wish = json_string_value(json_object_get(entering->settings.values, "keyring"));
+	const char *display = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
+	bool prompt = (display && *display) || (wayland && *wayland);
+	int result;
+
+	if (wish && strcmp(wish, "no") == 0)
+		return 0;
+	result = box_store_seal(&entering->store, prompt);
+	if (!result)
+		return 0;
+	if (wish && strcmp(wish, "yes") == 0) {
+		box_say(&entering->call, "the login cannot be sealed by the Secret Service, which %s",
+			box_keyring_reason(result));
+		return -EACCES;
+	}
+	if (result != -ENODEV && entering->login->say) {
+		char line[DW_REMOTE_MESSAGE_MAX];
+
+		text_format(line, sizeof(line),
+			    "The Secret Service %s: the login is kept in a file that only you can read.",
+			    box_keyring_reason(result));
+		entering->login->say(entering->login, line);
+	}
+	return 0;
 }
 
 static int store(struct entering *entering)
@@ -287,8 +316,14 @@ static int store(struct entering *entering)
 		result = -ENOMEM;
 	while (!result && (result = box_store_try_lock(&entering->store, &fd)) == -EAGAIN)
 		result = http_sleep(100000000u, 0, entering->login->cancelled);
-	if (!result)
+	if (!result) {
+		result = choose_keyring(entering);
+		if (result) {
+			box_store_unlock(fd);
+			return result;
+		}
 		result = box_store_begin(&entering->store, &write);
+	}
 	if (!result)
 		result = box_store_commit(&entering->store, &write, login);
 	box_store_unlock(fd);
@@ -356,6 +391,7 @@ int box_login(const struct dw_remote_provider *provider, const struct dw_remote_
 			 entering->call.message[0] ? entering->call.message
 						   : strerror(result < -20000 ? EIO : -result));
 	http_client_destroy(entering->http);
+	box_store_forget(&entering->store);
 	box_settings_free(&entering->settings);
 	free(entering->user_id);
 	free(entering->user_login);

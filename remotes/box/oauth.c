@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "remotes/box/oauth.h"
 
+#include "remotes/box/box.h"
 #include "remotes/box/json.h"
 #include "support/http/retry.h"
 #include "support/text.h"
@@ -71,7 +72,7 @@ static int refused(const struct http_response *response, struct dw_remote_call *
 	const char *code = box_json_text(json, "error");
 	const char *why = box_json_text(json, "error_description");
 	char printable[160];
-	int result = -EPROTO;
+	int result;
 
 	text_printable(printable, sizeof(printable), why ? why : code ? code : "no reason given");
 	*again = false;
@@ -80,11 +81,15 @@ static int refused(const struct http_response *response, struct dw_remote_call *
 		result = response->status == 429 || response->status == 503 ? DW_REMOTE_LATER : -EIO;
 		text_format(call->message, sizeof(call->message), "Box cannot give out tokens now (status %u)",
 			    response->status);
-	} else if (response->status == 400 || response->status == 401 || response->status == 403) {
+	} else if (code && (response->status == 400 || response->status == 401 || response->status == 403)) {
 		result = DW_REMOTE_LOGIN;
 		text_format(call->message, sizeof(call->message), "Box refuses the login: %s", printable);
 	} else {
-		text_format(call->message, sizeof(call->message), "the answer to a request for tokens makes no sense");
+		/* Whoever says so without a reason of OAuth's is not who gives out tokens: the login stays good. */
+		*again = true;
+		result = -EIO;
+		text_format(call->message, sizeof(call->message),
+			    "the answer to a request for tokens makes no sense (status %u)", response->status);
 	}
 	json_decref(json);
 	return result;
@@ -93,7 +98,7 @@ static int refused(const struct http_response *response, struct dw_remote_call *
 static int no_answer(int error, const struct http_response *response, struct dw_remote_call *call, bool *again)
 {
 	*again = false;
-	text_format(call->message, sizeof(call->message), "Box cannot be reached: %.200s", response->error);
+	box_say_unreachable(call, error, response);
 	if (error == -ECANCELED || error == -ENOMEM)
 		return error;
 	if (error == -EINVAL || error == -EFBIG)

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UPLOAD_MAX    20000000u /* larger files go by a session */
 #define READ_PARALLEL 4u
 #define READ_RANGE    (16u << 20) /* each read counts as a call, of which there are 1000 a minute */
 
@@ -26,6 +25,7 @@ static void box_close(struct dw_remote *remote)
 	box_tokens_destroy(box->tokens);
 	box_rate_destroy(box->rate);
 	box_settings_free(&box->settings);
+	box_store_forget(&box->store);
 	pthread_mutex_destroy(&box->root_lock);
 	pthread_mutex_destroy(&box->feed_lock);
 	free(box->root_path);
@@ -155,9 +155,14 @@ static int load_login(struct box *box, const struct dw_remote_source *source, js
 	if (result == -EINVAL)
 		snprintf(error, error_size, "%s is no login of yours alone; remove it and run: driveway login box",
 			 box->store.login);
+	else if (result == -ENOKEY)
+		snprintf(error, error_size,
+			 "%s is sealed with a key in the Secret Service, which %s; unlock it, or run: driveway login "
+			 "box",
+			 box->store.login, box_keyring_reason(box->store.refused));
 	else if (result)
 		snprintf(error, error_size, "%s: %s", box->store.login, strerror(-result));
-	return result;
+	return result == -ENOKEY ? -EACCES : result;
 }
 
 static int box_open(const struct dw_remote_provider *provider, const struct dw_remote_source *source,
@@ -200,7 +205,7 @@ static int box_open(const struct dw_remote_provider *provider, const struct dw_r
 		.digest = DW_REMOTE_DIGEST_SHA1,
 		.root = box->root,
 		.account = box->account,
-		.upload_max = UPLOAD_MAX,
+		.upload_max = box->settings.parts_above,
 		.read_parallel = READ_PARALLEL,
 		.read_range = READ_RANGE,
 	};

@@ -99,6 +99,7 @@ static int ask_address(struct box *box, struct dw_remote_call *call, const char 
 	struct http_backoff backoff = box_backoff(box, call);
 	struct box_request request = {.method = "GET",
 				      .path = path,
+				      .accepted = true,
 				      .head = on_head,
 				      .data = on_data,
 				      .context = reading,
@@ -121,7 +122,7 @@ static int ask_address(struct box *box, struct dw_remote_call *call, const char 
 			break;
 		call->retry_after = asked;
 		box_say(call, "Box is still preparing this file");
-		result = http_backoff_wait(&backoff, asked);
+		result = asked > BOX_PATIENCE ? -ETIMEDOUT : http_backoff_wait(&backoff, asked);
 		if (result == -ETIMEDOUT)
 			result = DW_REMOTE_LATER;
 		if (result)

@@ -331,15 +331,17 @@ static int commit_once(struct box *box, struct dw_remote_call *call, const char 
 							.headers = {{"Digest", sha}},
 							.header_count = 1,
 							.json = json,
+							.accepted = true,
 							.stall = COMMIT_STALL},
 				  answer);
 		if (result || answer->status != 202)
 			return result;
 		asked = answer->retry_after ? answer->retry_after : 1000000000u;
+		call->retry_after = asked;
 		box_say(call, "Box is still putting the parts together");
-		result = http_backoff_wait(&backoff, asked);
+		result = asked > BOX_PATIENCE ? -ETIMEDOUT : http_backoff_wait(&backoff, asked);
 	} while (!result);
-	return DW_REMOTE_UNKNOWN;
+	return result == -ETIMEDOUT ? DW_REMOTE_LATER : DW_REMOTE_UNKNOWN;
 }
 
 int box_session_commit(struct dw_remote *remote, struct dw_remote_call *call, const struct dw_remote_session *session,

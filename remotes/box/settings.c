@@ -19,6 +19,7 @@
 #define RATE_CALLS   1000u
 #define RATE_UPLOADS 240u
 #define RETRY_PAUSE  250000000ull
+#define PARTS_ABOVE  20000000u
 
 const char box_settings_help[] =
 	"auth=how to log in: browser, paste, ccg, jwt or token (browser)\n"
@@ -39,13 +40,15 @@ const char box_settings_help[] =
 	"proxy=URL of a proxy, or nothing for none ($HTTPS_PROXY, $NO_PROXY)\n"
 	"rate-calls=most calls a minute, 0: no limit (1000)\n"
 	"rate-uploads=most uploads a minute, 0: no limit (240)\n"
-	"retry-pause=seconds before the first new try (0.25)\n";
+	"retry-pause=seconds before the first new try (0.25)\n"
+	"keyring=seal the login with a key in the Secret Service: auto (where one runs), yes or no; at login (auto)\n"
+	"parts-above=bytes; larger files go up in parts (20000000, and Box takes no smaller ones so)\n";
 
 static const char *const option_names[] = {
-	"auth",		 "account",    "client-id",    "client-secret", "client-secret-file",
-	"config",	 "enterprise", "user",	       "token",		"token-file",
-	"redirect-port", "api-url",    "upload-url",   "auth-url",	"ca",
-	"proxy",	 "rate-calls", "rate-uploads", "retry-pause",
+	"auth",	       "account",     "client-id", "client-secret", "client-secret-file", "config",
+	"enterprise",  "user",	      "token",	   "token-file",    "redirect-port",	  "api-url",
+	"upload-url",  "auth-url",    "ca",	   "proxy",	    "rate-calls",	  "rate-uploads",
+	"retry-pause", "parts-above", "keyring",
 };
 
 const char *box_option(const struct dw_option *options, size_t count, const char *key)
@@ -333,11 +336,23 @@ static int read_numbers(struct box_settings *out, char *error, size_t error_size
 		result = parse_number(out, "rate-calls", 1000000, &out->rate_calls, error, error_size);
 	if (!result)
 		result = parse_number(out, "rate-uploads", 1000000, &out->rate_uploads, error, error_size);
+	if (!result)
+		result = parse_number(out, "parts-above", 50000000, &out->parts_above, error, error_size);
 	if (!result && pause && text_parse_seconds(pause, &out->retry_pause)) {
 		snprintf(error, error_size, "retry-pause=%s is no number of seconds", pause);
 		result = -EINVAL;
 	}
 	return result;
+}
+
+static int check_keyring(const struct box_settings *out, char *error, size_t error_size)
+{
+	const char *wish = get(out, "keyring");
+
+	if (!wish || strcmp(wish, "auto") == 0 || strcmp(wish, "yes") == 0 || strcmp(wish, "no") == 0)
+		return 0;
+	snprintf(error, error_size, "keyring=%s is not auto, yes or no", wish);
+	return -EINVAL;
 }
 
 static int check_account(struct box_settings *out, char *error, size_t error_size)
@@ -356,8 +371,10 @@ int box_settings_read(struct box_settings *out, const json_t *stored, const stru
 {
 	int result;
 
-	*out = (struct box_settings){
-		.rate_calls = RATE_CALLS, .rate_uploads = RATE_UPLOADS, .retry_pause = RETRY_PAUSE};
+	*out = (struct box_settings){.rate_calls = RATE_CALLS,
+				     .rate_uploads = RATE_UPLOADS,
+				     .retry_pause = RETRY_PAUSE,
+				     .parts_above = PARTS_ABOVE};
 	out->values = stored ? json_deep_copy(stored) : json_object();
 	result = out->values ? 0 : -ENOMEM;
 	if (!result)
@@ -372,6 +389,8 @@ int box_settings_read(struct box_settings *out, const json_t *stored, const stru
 		result = read_numbers(out, error, error_size);
 	if (!result)
 		result = check_account(out, error, error_size);
+	if (!result)
+		result = check_keyring(out, error, error_size);
 	if (result == -ENOMEM)
 		snprintf(error, error_size, "no memory");
 	if (result)

@@ -46,6 +46,7 @@ struct box_settings {
 	unsigned redirect_port; /* 0: any that is free */
 	unsigned rate_calls;	/* a minute; 0: no limit of our own */
 	unsigned rate_uploads;
+	unsigned parts_above; /* bytes: larger files go up in parts */
 	uint64_t retry_pause; /* nanoseconds: the first pause before trying again */
 };
 

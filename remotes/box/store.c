@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "remotes/box/store.h"
 
+#include "remotes/box/seal.h"
+#include "support/file.h"
 #include "support/text.h"
 
 #include <errno.h>
@@ -9,17 +11,74 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
-#define RESERVED 16384 /* more than a login by a person needs */
+#define RESERVED 16384		/* more than a login by a person needs */
+#define AGAIN	 10000000000ull /* nanoseconds before a keyring that was of no use is asked again */
 
 int box_store_init(struct box_store *store, const char *folder, const char *account)
 {
+	store->sealed = store->keyed = false;
+	store->asked_again = 0;
 	if (!text_copy(store->folder, sizeof(store->folder), folder) ||
 	    !text_format(store->login, sizeof(store->login), "%s/%s.login", folder, account) ||
 	    !text_format(store->lock, sizeof(store->lock), "%s/%s.lock", folder, account))
 		return -ENAMETOOLONG;
 	return 0;
+}
+
+void box_store_forget(struct box_store *store)
+{
+	explicit_bzero(store->key, sizeof(store->key));
+	store->keyed = false;
+}
+
+static uint64_t now_monotonic(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* The login in a sealed file. -ENOKEY. */
+static int unseal(struct box_store *store, json_t **file)
+{
+	json_t *login = store->keyed ? box_unseal(*file, store->key) : NULL;
+
+	/* Perhaps somebody has logged in since, where there was no key any more. */
+	if (!login && now_monotonic() >= store->asked_again) {
+		store->refused = box_keyring_get(store->login, false, store->key);
+		store->keyed = store->refused == 0;
+		login = store->keyed ? box_unseal(*file, store->key) : NULL;
+		if (store->keyed && !login)
+			store->refused = -ENOKEY;
+		store->asked_again = login ? 0 : now_monotonic() + AGAIN;
+	}
+	json_decref(*file);
+	*file = login;
+	return login ? 0 : -ENOKEY;
+}
+
+int box_store_seal(struct box_store *store, bool prompt)
+{
+	uint8_t made[BOX_KEY];
+	int result = box_keyring_get(store->login, prompt, store->key);
+
+	if (result == -ENOKEY) {
+		result = getrandom(made, sizeof(made), 0) == BOX_KEY ? box_keyring_put(store->login, prompt, made)
+								     : -EIO;
+		/* What cannot be had back is no key. */
+		if (!result)
+			result = box_keyring_get(store->login, prompt, store->key);
+		if (!result && memcmp(store->key, made, BOX_KEY) != 0)
+			result = -EIO;
+		explicit_bzero(made, sizeof(made));
+	}
+	store->keyed = store->sealed = result == 0;
+	return result;
 }
 
 static void stamp_of(struct box_store_stamp *stamp, const struct stat *state)
@@ -45,37 +104,7 @@ bool box_store_same(const struct box_store_stamp *a, const struct box_store_stam
 	       a->nanoseconds == b->nanoseconds;
 }
 
-static int read_whole(int fd, char *buffer, size_t size)
-{
-	while (size) {
-		ssize_t got = read(fd, buffer, size);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? -errno : -EINVAL;
-		buffer += got;
-		size -= (size_t)got;
-	}
-	return 0;
-}
-
-static int write_whole(int fd, const char *buffer, size_t size)
-{
-	while (size) {
-		ssize_t put = write(fd, buffer, size);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return put < 0 ? -errno : -EIO;
-		buffer += put;
-		size -= (size_t)put;
-	}
-	return 0;
-}
-
-int box_store_load(const struct box_store *store, json_t **out, struct box_store_stamp *stamp)
+int box_store_load(struct box_store *store, json_t **out, struct box_store_stamp *stamp)
 {
 	struct stat state;
 	char *text = NULL;
@@ -92,13 +121,17 @@ int box_store_load(const struct box_store *store, json_t **out, struct box_store
 	else if (!(text = malloc((size_t)state.st_size)))
 		result = -ENOMEM;
 	else
-		result = read_whole(fd, text, (size_t)state.st_size);
+		result = file_read(fd, text, (size_t)state.st_size);
 	close(fd);
 	if (!result) {
 		*out = json_loadb(text, (size_t)state.st_size, 0, NULL);
 		if (!json_is_object(*out)) {
 			json_decref(*out);
 			result = -EINVAL;
+		} else {
+			store->sealed = box_is_sealed(*out);
+			if (store->sealed)
+				result = unseal(store, out);
 		}
 		stamp_of(stamp, &state);
 		explicit_bzero(text, (size_t)state.st_size);
@@ -149,7 +182,7 @@ static int sync_folder(const char *folder)
 static int replace_with(const struct box_store *store, struct box_store_write *write, const char *name,
 			const char *text, size_t size)
 {
-	int error = write_whole(write->fd, text, size);
+	int error = file_write(write->fd, text, size);
 
 	if (!error && ftruncate(write->fd, (off_t)size))
 		error = -errno;
@@ -168,9 +201,12 @@ static int replace_with(const struct box_store *store, struct box_store_write *w
 
 int box_store_commit(const struct box_store *store, struct box_store_write *write, const json_t *login)
 {
-	char *text = json_dumps(login, JSON_INDENT(1) | JSON_SORT_KEYS);
+	json_t *sealed = store->sealed && store->keyed ? box_seal(login, store->key) : NULL;
+	char *text = store->sealed && !sealed ? NULL
+					      : json_dumps(sealed ? sealed : login, JSON_INDENT(1) | JSON_SORT_KEYS);
 	int error;
 
+	json_decref(sealed);
 	if (!text) {
 		box_store_cancel(write);
 		return -ENOMEM;

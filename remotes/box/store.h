@@ -6,6 +6,7 @@
  *
  *    NAME.login    JSON, 0600: the settings of the login (settings.h), "user-id" and "user-login" as Box told them, and
  *                  of a login by a person "access-token", "refresh-token" and "expires" (seconds since 1970)
+ *                  or, where a Secret Service runs, that JSON sealed with a key that is kept there (keyring.h, seal.h)
  *    NAME.lock     empty; whoever asks Box for new tokens holds it (flock)
  *    NAME.root-*   the id of a folder that a drive has as its root (root.h)
  *
@@ -13,10 +14,14 @@
  * works once, so before one is spent box_store_begin has made sure that its successor can be written: the name and
  * the room on disk are taken by then.
  *
- * Threads: any; two processes may use one folder.
+ * Sealed or not: as it was found by the last load, so that it stays as the last login left it.
+ *
+ * Threads: any; box_store_load, _seal and _commit of one store by one at a time. Two processes may use one folder.
  */
 #ifndef BOX_STORE_H
 #define BOX_STORE_H
+
+#include "remotes/box/keyring.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -30,6 +35,12 @@ struct box_store {
 	char login[PATH_MAX];
 	char lock[PATH_MAX];
 	char folder[PATH_MAX];
+
+	bool sealed;	      /* the file is, and is to be */
+	bool keyed;	      /* key holds one */
+	int refused;	      /* why there is none: an error of keyring.h */
+	uint64_t asked_again; /* CLOCK_MONOTONIC in nanoseconds: when the keyring may be asked again */
+	uint8_t key[BOX_KEY];
 };
 
 /* Which file it was: another one has been put in its place when it differs. */
@@ -48,8 +59,15 @@ struct box_store_write {
 
 /* -ENAMETOOLONG. */
 int box_store_init(struct box_store *store, const char *folder, const char *account);
-/* -ENOENT, -EINVAL (it is no login, or belongs to somebody else or can be read by others), -EIO, -ENOMEM. */
-int box_store_load(const struct box_store *store, json_t **out, struct box_store_stamp *stamp);
+void box_store_forget(struct box_store *store);
+/*
+ * -ENOENT, -EINVAL (it is no login, or belongs to somebody else or can be read by others), -EIO, -ENOMEM; -ENOKEY: it
+ * is sealed, and store->refused says why there is no key.
+ */
+int box_store_load(struct box_store *store, json_t **out, struct box_store_stamp *stamp);
+/* From now on the file is sealed, with the key that the Secret Service has for it, or a new one. Errors of keyring.h.
+ */
+int box_store_seal(struct box_store *store, bool prompt);
 void box_store_look(const struct box_store *store, struct box_store_stamp *stamp);
 bool box_store_same(const struct box_store_stamp *a, const struct box_store_stamp *b);
 

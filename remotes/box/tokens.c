@@ -19,7 +19,7 @@
 
 struct box_tokens {
 	const struct box_settings *settings;
-	const struct box_store *store;
+	struct box_store *store;
 	struct http_client *http;
 
 	pthread_mutex_t lock; /* guards all below */
@@ -67,7 +67,7 @@ static void adopt(struct box_tokens *tokens, const json_t *login)
 		tokens->access[0] = 0;
 }
 
-int box_tokens_create(struct box_tokens **out, const struct box_settings *settings, const struct box_store *store,
+int box_tokens_create(struct box_tokens **out, const struct box_settings *settings, struct box_store *store,
 		      const json_t *stored, const struct box_store_stamp *stamp, struct http_client *http)
 {
 	struct box_tokens *tokens = calloc(1, sizeof(*tokens));

@@ -27,7 +27,7 @@
 struct box_tokens;
 
 /* settings, store and http are borrowed. stored: the login as it was loaded; NULL: there is none. -ENOMEM. */
-int box_tokens_create(struct box_tokens **out, const struct box_settings *settings, const struct box_store *store,
+int box_tokens_create(struct box_tokens **out, const struct box_settings *settings, struct box_store *store,
 		      const json_t *stored, const struct box_store_stamp *stamp, struct http_client *http);
 void box_tokens_destroy(struct box_tokens *tokens);
 

@@ -94,7 +94,7 @@ int http_parse_date(const char *text, int64_t *out)
 		return -EINVAL;
 	found = strstr(months, month);
 	if (!found || strlen(month) != 3 || (found - months) % 3 || strcmp(zone, "GMT") != 0 || text[used] ||
-	    year < 1970 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
+	    year < 1970 || year > 9999 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
 		return -EINVAL;
 	*out = days_to(year, (unsigned)(found - months) / 3 + 1, day) * 86400 + hour * 3600 + minute * 60 + second;
 	return 0;
@@ -116,23 +116,29 @@ int http_parse_retry_after(const char *text, int64_t now, uint64_t *out)
 	return 0;
 }
 
+/* The digits at *at, which moves behind them; 18 at most. false: there are none, or more. */
+static bool take_digits(const char **at, uint64_t *out)
+{
+	size_t count = 0;
+
+	for (*out = 0; **at >= '0' && **at <= '9' && count < 19; (*at)++, count++)
+		*out = *out * 10 + (uint64_t)(**at - '0');
+	return count > 0 && count < 19;
+}
+
 int http_parse_range(const char *text, uint64_t *first, uint64_t *last, uint64_t *total)
 {
-	unsigned long long a, b, c = UINT64_MAX;
-	int used = 0;
+	static const char unit[] = "bytes ";
 
-	if (!text || sscanf(text, "bytes %19llu-%19llu/%n", &a, &b, &used) != 2 || !used || a > b)
+	if (!text || !text_starts_with(text, unit))
 		return -EINVAL;
-	if (strcmp(text + used, "*") != 0) {
-		int more = 0;
-
-		if (sscanf(text + used, "%19llu%n", &c, &more) != 1 || text[used + more] || b >= c)
-			return -EINVAL;
-	}
-	*first = a;
-	*last = b;
-	*total = c;
-	return 0;
+	text += strlen(unit);
+	if (!take_digits(&text, first) || *text++ != '-' || !take_digits(&text, last) || *text++ != '/')
+		return -EINVAL;
+	*total = UINT64_MAX;
+	if (strcmp(text, "*") != 0 && (!take_digits(&text, total) || *text))
+		return -EINVAL;
+	return *first <= *last && *last < *total ? 0 : -EINVAL;
 }
 
 char *http_escape(const char *text)

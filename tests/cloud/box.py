@@ -12,14 +12,16 @@ TOKEN = 'cloud'
 class Emulator:
     """At the same address when it is started again: a cache folder belongs to an account at a host and port."""
 
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, **settings):
         self.program, self.folder = program, folder
+        self.settings = [word for name, value in settings.items() for word in ('--set', f'{name}={value}')]
         self.port = 0
         self.start()
 
     def start(self):
         self.process = subprocess.Popen(
-            [self.program, '--data', self.folder, '--http', f'127.0.0.1:{self.port}', '--developer-token', TOKEN],
+            [self.program, '--data', self.folder, '--http', f'127.0.0.1:{self.port}', '--developer-token', TOKEN,
+             *self.settings],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         if not self.process.stdout.readline():
             raise RuntimeError('the emulator did not start')
@@ -60,6 +62,16 @@ class Emulator:
                 twice.append(path)
             found[path] = entry['sha1'] if entry['type'] == 'file' else ''
         return found, twice
+
+    def log_in(self, state):
+        """Leave in the state folder what `driveway login box` leaves, with tokens that have to be renewed at once."""
+        user = '1000001'
+        self.control('POST', 'tokens', {'kind': 'refresh', 'token': 'first', 'seconds': 86400})
+        os.makedirs(state, mode=0o700)
+        with open(os.open(os.path.join(state, 'default.login'), os.O_WRONLY | os.O_CREAT, 0o600), 'w', encoding='ascii') as file:
+            json.dump({'auth': 'browser', 'client-id': self.endpoints['client_id'], 'access-token': 'none', 'expires': 0,
+                       'client-secret': self.endpoints['client_secret'], 'refresh-token': 'first', 'user-id': user,
+                       'user-login': 'demo@example.com'}, file)
 
     def calls(self):
         """How many calls there were, long polls and the like left out."""

@@ -24,7 +24,8 @@ static uint64_t now(void)
 
 static void test_dates(void **state)
 {
-	static const char *const bad[] = {"",
+	static const char *const bad[] = {"Sun, 06 Nov -194 08:49:37 GMT",
+					  "",
 					  "Sun",
 					  "Sun, 06 Nov 1994 08:49:37",
 					  "Sun, 06 Nov 1994 08:49:37 CET",
@@ -66,8 +67,18 @@ static void test_retry_after(void **state)
 
 static void test_ranges(void **state)
 {
-	static const char *const bad[] = {"",	       "bytes",	       "bytes 5-4/9", "bytes 0-9/9", "bytes 0-9",
-					  "bytes */9", "bytes 0-4/9 ", "bits 0-4/9",  "bytes -1-4/9"};
+	static const char *const bad[] = {"bytes -5--3/*",
+					  "bytes 5-+9/20",
+					  "bytes 0-99999999999999999999/*",
+					  "",
+					  "bytes",
+					  "bytes 5-4/9",
+					  "bytes 0-9/9",
+					  "bytes 0-9",
+					  "bytes */9",
+					  "bytes 0-4/9 ",
+					  "bits 0-4/9",
+					  "bytes -1-4/9"};
 	uint64_t first, last, total;
 
 	(void)state;

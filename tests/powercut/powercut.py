@@ -31,6 +31,7 @@ from disk import CALLS, Disk, Recording, Unreadable, chances  # noqa: E402
 
 SKIP = 77
 BLOCK = 64 * 1024
+LARGE, PART = 2 * BLOCK, BLOCK // 2  # larger files go up in parts of this size
 
 
 class Trouble(Exception):
@@ -49,7 +50,8 @@ class Emulator:
     def __init__(self, program, folder, port):
         self.folder = folder
         self.process = subprocess.Popen(
-            [program, '--data', folder, '--http', f'127.0.0.1:{port}', '--developer-token', 'power'],
+            [program, '--data', folder, '--http', f'127.0.0.1:{port}', '--developer-token', 'power', '--set', 'session_least=1',
+             '--set', f'part_size={PART}'],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         if not self.process.stdout.readline():
             raise Trouble('the emulator did not start')
@@ -94,6 +96,7 @@ class Test:
             os.makedirs(folder, mode=0o700)
         self.notes = []  # (time of fsync's return, path, SHA-1 or None)
         self.busy = []  # (from, until, path): between write and fsync
+        self.in_parts = 0  # crashes in the middle of an upload in parts
         self.versions = {}  # path -> every SHA-1 that it ever had
 
     def path(self, name):
@@ -110,7 +113,7 @@ class Test:
         api = emulator.endpoints['http']
         self.command('map', self.drive, 'box:', '--cache', self.cache, '-o', 'auth=token', '-o', f'api-url={api["api"]}',
                      '-o', f'upload-url={api["upload"]}', '-o', f'state={self.state}', '-o', 'passthrough=no', '-o',
-                     'settle=0.1', '-o', 'retry-pause=0.05', '-o', 'rate-calls=0', '-o', 'rate-uploads=0')
+                     'settle=0.1', '-o', 'retry-pause=0.05', '-o', f'parts-above={LARGE}', '-o', 'rate-calls=0', '-o', 'rate-uploads=0')
 
     def service(self):
         return json.loads(self.command('status', '--json'))['service_pid']
@@ -169,6 +172,7 @@ class Test:
         self.change_old('old/doc0', data(BLOCK), BLOCK + 100)
         time.sleep(0.6)  # some of it goes up
         self.save('papers/paper0', data(5000))
+        self.put('huge', data(24 * BLOCK))
         self.put('large', data(BLOCK), BLOCK // 2)
         self.put('large', data(100), 3 * BLOCK)
         self.remove('papers/paper1')
@@ -176,6 +180,7 @@ class Test:
         self.change_old('old/doc0', data(5000), 3)
         time.sleep(0.4)
         self.save('old/doc2', data(3000))
+        self.put('huge', data(12 * BLOCK), 5 * BLOCK)
         os.mkdir(os.path.join(self.drive, 'later'))
         self.sync_folder()
         for i in range(3):
@@ -218,16 +223,19 @@ class Test:
         return Recording(log, [self.cache, self.server])
 
     def forget_boot(self):
-        """A crash is followed by a start of the machine."""
+        """A crash is followed by a start of the machine. Whether an upload in parts was under way."""
+        found = 0
         for folder, _, files in os.walk(self.cache):
             if 'cache.db' in files:
                 database = sqlite3.connect(os.path.join(folder, 'cache.db'))
                 try:
                     database.execute("UPDATE meta SET value = 'another start' WHERE key = 'boot'")
                     database.commit()
+                    found += database.execute('SELECT count(*) FROM upload').fetchone()[0]
                 except sqlite3.OperationalError:
                     pass  # the cut came before there was a table
                 database.close()
+        return found > 0
 
     def promised(self, moment):
         """What must be there after a crash at moment: path -> the versions that are right; None: it must not be."""
@@ -261,7 +269,7 @@ class Test:
         kept = [op for op in operations if op[1] not in ('sync', 'sync-all')] if self.forgetful else operations
         Disk(self.cache, self.path('cache-base'), False).leave(kept, self.cache, chance)
         Disk(self.server, self.path('server-base'), True).leave(operations, self.server, chance)
-        self.forget_boot()
+        self.in_parts += self.forget_boot()
         emulator = Emulator(self.emulator_program, self.server, self.port)
         try:
             self.map(emulator)
@@ -317,7 +325,6 @@ def main():
     test = Test(arguments)
     chance = chances(arguments.seed)
     failed = tried = 0
-    began = time.monotonic()
     try:
         emulator = Emulator(arguments.emulator, test.server, test.port)
         try:
@@ -331,6 +338,7 @@ def main():
         finally:
             test.unmap()
             emulator.stop()
+        began = time.monotonic()
         count = len(recording.operations)
         print(f'{count} operations, {len(test.notes)} promises', flush=True)
         if count < 100 or len(test.notes) < 10:
@@ -346,9 +354,11 @@ def main():
             except (Trouble, OSError, subprocess.SubprocessError) as trouble:
                 print(f'crash behind operation {number}: {trouble} (--seed {arguments.seed} --at {number})', flush=True)
                 failed += 1
-        print(f'{tried} crashes, {failed} went wrong', flush=True)
+        print(f'{tried} crashes, {test.in_parts} in an upload in parts, {failed} went wrong', flush=True)
         if tried < min(4, len(points)):
             raise Trouble('too few crashes in the time')
+        if tried >= 12 and not test.in_parts:
+            raise Trouble('no crash came in the middle of an upload in parts')
     except (Trouble, Unreadable) as trouble:
         print(trouble)
         failed += 1

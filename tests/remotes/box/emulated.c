@@ -36,10 +36,8 @@ static void run(struct emulated *emulated, const char *program, const char *sett
 	null = open("/dev/null", O_RDWR);
 	dup2(null, 0);
 	dup2(null, 1);
-	if (setting)
-		execl(program, program, "--data", data, "--set", setting, (char *)NULL);
-	else
-		execl(program, program, "--data", data, (char *)NULL);
+	execl(program, program, "--data", data, "--https", "127.0.0.1:0", setting ? "--set" : NULL, setting,
+	      (char *)NULL);
 	_exit(127);
 }
 
@@ -65,6 +63,9 @@ void emulated_start(struct emulated *emulated, const char *program, const char *
 		fail("the emulator did not start");
 	text_copy(emulated->api, sizeof(emulated->api),
 		  json_string_value(json_object_get(json_object_get(endpoints, "http"), "api")));
+	text_copy(emulated->secure, sizeof(emulated->secure),
+		  json_string_value(json_object_get(json_object_get(endpoints, "https"), "api")));
+	text_copy(emulated->ca, sizeof(emulated->ca), json_string_value(json_object_get(endpoints, "ca")));
 	text_copy(emulated->control, sizeof(emulated->control),
 		  json_string_value(json_object_get(endpoints, "control")));
 	text_copy(emulated->token, sizeof(emulated->token),
@@ -132,7 +133,8 @@ long emulated_count(struct emulated *emulated, const char *kind)
 static size_t make_options(struct emulated *emulated, const char *const *more, struct dw_option *options,
 			   char (*texts)[1024])
 {
-	static const char *const always[] = {"retry-pause=0.01", "proxy=", "rate-calls=0", "rate-uploads=0", NULL};
+	static const char *const always[] = {"retry-pause=0.01", "proxy=",     "rate-calls=0",
+					     "rate-uploads=0",	 "keyring=no", NULL};
 	size_t count = 0;
 
 	options[count++] = (struct dw_option){.key = "api-url", .value = emulated->api};

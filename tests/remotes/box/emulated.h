@@ -12,12 +12,14 @@
 #include <jansson.h>
 #include <sys/types.h>
 
-#define EMULATED_OPTIONS 16
+#define EMULATED_OPTIONS 20
 
 struct emulated {
 	char room[64];	/* temporary folder */
 	char state[96]; /* for logins */
 	char api[128];
+	char secure[128]; /* the API over TLS, as nobody trusts it without ca */
+	char ca[128];
 	char control[256];
 	char token[128];
 	pid_t pid;

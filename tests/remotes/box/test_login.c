@@ -184,6 +184,36 @@ static void test_token(void **state)
 	works(emulated);
 }
 
+/* Who cannot be trusted is told nothing: neither at login nor when a drive is used. */
+static void test_trust(void **state)
+{
+	struct emulated *emulated = *state;
+	struct emulated_person person = {.follow = false};
+	char url[160], ca[160], token[160], error[256] = "", message[DW_REMOTE_MESSAGE_MAX];
+	const char *const trusting[] = {url, "auth=token", token, ca, NULL};
+	const char *const wary[] = {url, "auth=token", token, NULL};
+	struct dw_remote *remote;
+
+	snprintf(url, sizeof(url), "api-url=%s", emulated->secure);
+	snprintf(ca, sizeof(ca), "ca=%s", emulated->ca);
+	snprintf(token, sizeof(token), "token=%s", emulated->token);
+	assert_int_equal(emulated_login(emulated, wary, &person, error, sizeof(error)), -ENOTCONN);
+	assert_non_null(strstr(error, "no safe connection to Box: "));
+	assert_non_null(strstr(error, "certificate"));
+	assert_int_equal(emulated_open(emulated, "", wary, &remote, error, sizeof(error)), 0);
+	assert_int_equal(quota(remote, message), DW_REMOTE_OFFLINE);
+	assert_non_null(strstr(message, "no safe connection to Box: "));
+	assert_int_equal(emulated_count(emulated, NULL), 0);
+	remote->ops->close(remote);
+
+	assert_int_equal(emulated_open(emulated, "", trusting, &remote, error, sizeof(error)), 0);
+	assert_int_equal(quota(remote, message), 0);
+	remote->ops->close(remote);
+	assert_int_equal(emulated_login(emulated, trusting, &person, error, sizeof(error)), 0);
+	assert_int_equal(emulated_open(emulated, "", NULL, &remote, error, sizeof(error)), 0);
+	remote->ops->close(remote);
+}
+
 static void expire(struct emulated *emulated)
 {
 	json_decref(emulated_control(emulated, "POST", "clock", "{\"advance\":7200}"));
@@ -249,6 +279,30 @@ static void test_revoked(void **state)
 	remote->ops->close(remote);
 }
 
+/* A refusal that is not Box's does not end a login, and neither does one answer that is lost. */
+static void test_renewal_in_trouble(void **state)
+{
+	static const char *const faults[] = {
+		"{\"fault\":\"status\",\"status\":403,\"times\":2,\"match\":{\"kind\":\"oauth.token\"}}",
+		"{\"fault\":\"expired_token\",\"times\":2,\"match\":{\"kind\":\"oauth.token\"}}",
+		"{\"fault\":\"status\",\"status\":503,\"times\":2,\"match\":{\"kind\":\"oauth.token\"}}",
+		"{\"fault\":\"reset_before\",\"times\":2,\"match\":{\"kind\":\"oauth.token\"}}",
+	};
+	struct emulated *emulated = *state;
+	char message[DW_REMOTE_MESSAGE_MAX];
+	struct dw_remote *remote;
+
+	log_in(emulated, "auth=browser");
+	assert_int_equal(emulated_open(emulated, "", NULL, &remote, message, sizeof(message)), 0);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
+		expire(emulated);
+		json_decref(emulated_control(emulated, "POST", "faults", faults[i]));
+		assert_int_equal(quota(remote, message), 0);
+		emulated_control(emulated, "DELETE", "faults", NULL);
+	}
+	remote->ops->close(remote);
+}
+
 static void test_answers_of_browsers(void **state)
 {
 	char message[128] = "", *code;
@@ -286,11 +340,10 @@ int main(int count, char **words)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_nobody),   TEST(test_browser),
-		TEST(test_paste),    TEST(test_credentials),
-		TEST(test_jwt),	     TEST(test_token),
-		TEST(test_renewal),  TEST(test_revoked),
-		TEST(test_mistakes), cmocka_unit_test(test_answers_of_browsers),
+		TEST(test_nobody),	TEST(test_browser),  TEST(test_paste),
+		TEST(test_credentials), TEST(test_jwt),	     TEST(test_token),
+		TEST(test_renewal),	TEST(test_revoked),  TEST(test_renewal_in_trouble),
+		TEST(test_trust),	TEST(test_mistakes), cmocka_unit_test(test_answers_of_browsers),
 	};
 
 	if (count != 2)
