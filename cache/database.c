@@ -85,8 +85,7 @@ static int connection_open(struct database_connection *connection)
 		code = sqlite3_exec(
 			connection->sqlite,
 			"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;"
-			"PRAGMA cache_size = -512;"
-			"PRAGMA wal_autocheckpoint = 2000;",
+			"PRAGMA cache_size = -512; PRAGMA wal_autocheckpoint = 2000;",
 			NULL, NULL, NULL);
 	if (code == SQLITE_OK)
 		code = sqlite3_busy_timeout(connection->sqlite, 10000);
