@@ -50,7 +50,8 @@
  * at change; the server tells which parts it has done      results of the latest requests, by request id: a request
  * that is given to the service twice is answered from here and not applied again. slot = request % DATABASE_DONE_SLOTS
  * sent      uploads and new folders of which no answer has come yet (sent.h); remote is empty for something new, digest
- * for a folder
+ *           for a folder
+ *    looked         1: the place was looked at, or the answer came, after it was sent
  * conflict  files that were changed here and on the server: node is the copy that was kept beside it
  */
 /* clang-format on */
@@ -100,9 +101,10 @@ static const char database_schema[] =
 	"CREATE INDEX extent_fresh ON extent(boot) WHERE boot != 0;"
 	"CREATE TABLE upload(node INTEGER PRIMARY KEY, change INTEGER NOT NULL, handle TEXT NOT NULL,"
 	"  part_bytes INTEGER NOT NULL, expires INTEGER NOT NULL, bytes INTEGER NOT NULL, digest BLOB);"
-	"CREATE TABLE sent(node INTEGER NOT NULL, remote BLOB NOT NULL, parent BLOB NOT NULL, name BLOB NOT NULL,"
-	"  digest BLOB NOT NULL, bytes INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(node, parent, name, digest))"
-	"  WITHOUT ROWID;"
+	"CREATE TABLE sent(id INTEGER PRIMARY KEY, node INTEGER NOT NULL, remote BLOB NOT NULL, parent BLOB NOT NULL,"
+	"  name BLOB NOT NULL, digest BLOB NOT NULL, bytes INTEGER NOT NULL, at INTEGER NOT NULL,"
+	"  looked INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, retry_at INTEGER NOT NULL DEFAULT 0,"
+	"  failure TEXT, error INTEGER NOT NULL DEFAULT 0, UNIQUE(node, parent, name, digest));"
 	"CREATE TABLE done(slot INTEGER PRIMARY KEY, request INTEGER NOT NULL, node INTEGER NOT NULL,"
 	"  value INTEGER NOT NULL);"
 	"CREATE TABLE conflict(id INTEGER PRIMARY KEY, node INTEGER NOT NULL, original BLOB NOT NULL, at INTEGER NOT "

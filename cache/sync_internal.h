@@ -8,6 +8,7 @@
  *    sync_upload.c   bytes to the server in one go
  *    sync_session.c  and in parts that survive a restart
  *    sync_gone.c     one removal
+ *    sync_sent.c     one upload, or new folder, whose answer and whose node were lost
  *    sync_item.c     copies of items, and finding the item that holds a name
  *
  * One scheduler thread looks into the database for what is due and gives it to a pool of workers, a task each; it
@@ -30,7 +31,8 @@
 
 struct sync_task {
 	uint64_t node; /* a node; or */
-	int64_t gone;  /* a row of gone; 0 */
+	int64_t gone;  /* a row of gone; or */
+	int64_t sent;  /* a row of sent that is lost; the others are 0 */
 	bool aside;    /* the node must give way: move it to a temporary name */
 };
 
@@ -96,6 +98,7 @@ bool sync_will_leave(struct cache *cache, const char *remote);
 
 void sync_run_node(struct sync_job *job);
 void sync_run_gone(struct sync_job *job);
+void sync_run_sent(struct sync_job *job);
 
 /*
  * Send the bytes of subject as a new file or as a new version of its item, and make the answer the node's. 0 and done;

@@ -321,6 +321,60 @@ static void test_names(void **state)
 	drive_destroy(&drive);
 }
 
+/* The server took a file, nobody heard of it, and it was removed here: nobody but the journal knows to remove it there.
+ */
+static void test_lost_and_removed(void **state)
+{
+	uint64_t folder, node, handle;
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	assert_int_equal(do_mkdir(&drive, ROOT, "folder", &folder), 0);
+	settle(&drive);
+	drive_faults(&drive, "upload:done-UNKNOWN:times=2\nchanges:EIO:times=0\n");
+	put_file(&drive, "file", "text");
+	assert_int_equal(do_create(&drive, folder, "below", &node, &handle), 0);
+	assert_int_equal(do_write(&drive, node, handle, "other", 0), 5);
+	do_close(&drive, node, handle);
+	EVENTUALLY(server_is(&drive, "file", "text") && server_is(&drive, "folder/below", "other"));
+	EVENTUALLY(drive.calls->upload >= 2);
+	assert_int_equal(do_unlink(&drive, ROOT, "file"), 0);
+	assert_int_equal(do_unlink(&drive, folder, "below"), 0);
+	assert_int_equal(do_rmdir(&drive, ROOT, "folder"), 0);
+	settle(&drive);
+	assert_int_equal(server_count(&drive), 0);
+	assert_int_equal(node_of(&drive, ROOT, "folder"), 0);
+	drive_destroy(&drive);
+}
+
+/* The same across a restart; and another file that took the name meanwhile is left alone. */
+static void test_lost_and_replaced(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	settle(&drive);
+	assert_int_equal(node_of(&drive, ROOT, "file"), 0);
+	drive_faults(&drive, "upload:done-UNKNOWN:times=2\nchanges:EIO:times=0\n");
+	put_file(&drive, "file", "text");
+	put_file(&drive, "other", "more");
+	EVENTUALLY(drive.calls->upload >= 2);
+	drive_unmap(&drive);
+	drive_faults(&drive, "*:OFFLINE:times=0\n");
+	drive_map(&drive, true);
+	assert_int_equal(do_unlink(&drive, ROOT, "file"), 0);
+	assert_int_equal(do_unlink(&drive, ROOT, "other"), 0);
+	put_file(&drive, "other", "new text");
+	drive_faults(&drive, "changes:EIO:times=0\n");
+	settle(&drive);
+	assert_false(server_has(&drive, "file"));
+	assert_true(server_is(&drive, "other", "new text"));
+	assert_int_equal(server_count(&drive), 1);
+	drive_destroy(&drive);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -339,6 +393,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_joined_folders),
 		cmocka_unit_test(test_moved_there),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_lost_and_removed),
+		cmocka_unit_test(test_lost_and_replaced),
 	};
 
 	drive_plugin(argc > 1 ? argv[1] : NULL);
