@@ -15,7 +15,7 @@
 #define DEPTH_MAX 4096u /* folders below one another; the path of more could not be named */
 #define ROW                                                                                                            \
 	"n.id, n.parent, n.mode, n.uid, n.gid, n.size, n.mtime, n.ctime, n.atime, n.btime, n.content, n.dirty, "       \
-	"n.change, n.since, n.listed, n.pinned, n.remote IS NOT NULL, n.rights"
+	"n.change, n.since, n.listed, n.pinned, n.remote IS NOT NULL, n.rights, n.echo"
 
 /* --- names --------------------------------------------------------------------------------------------- */
 
@@ -73,6 +73,7 @@ static void row_of(sqlite3_stmt *found, struct node_row *out)
 		.pinned = sqlite3_column_int(found, 15) != 0,
 		.has_remote = sqlite3_column_int(found, 16) != 0,
 		.rights = (uint32_t)sqlite3_column_int64(found, 17),
+		.echo = sqlite3_column_int(found, 18) != 0,
 	};
 }
 
@@ -527,7 +528,7 @@ int nodes_adopt(struct database_connection *connection, struct cache *cache, con
 		connection, "UPDATE node SET (remote, remote_parent, remote_name, etag, version, digest, remote_size, "
 			    "remote_mtime, properties) = (SELECT remote, remote_parent, remote_name, etag, version, "
 			    "digest, remote_size, remote_mtime, properties FROM gone WHERE remote = ?2), "
-			    "dirty = (dirty & ~1) | 12, change = change + 1 WHERE id = ?1");
+			    "dirty = (dirty & ~1) | 12, change = change + 1, echo = 1 WHERE id = ?1");
 	sqlite3_bind_int64(put, 1, (int64_t)holder.id);
 	sqlite3_bind_blob(put, 2, remote, (int)strlen(remote), SQLITE_STATIC);
 	ret = database_run(connection, put);

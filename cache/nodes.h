@@ -37,6 +37,7 @@ struct node_row {
 	int64_t change, since, listed;
 	bool pinned;
 	bool has_remote;
+	bool echo;	 /* what the feed tells of it may be older than what we know */
 	uint32_t rights; /* DW_REMOTE_MAY_* */
 };
 

@@ -29,6 +29,8 @@
  *                   the item as the server had it when it was last heard of; properties: those of ours (properties.h)
  *    heard          meta.heard when the server last told of the item: a complete listing that began later and did not
  *                   bring it shows that it is gone
+ *    echo           1: a call of ours was answered, and the feed has not told yet how the item was after it: what it tells
+ *                   until then may be older than the answer (absorb.h)
  *    hides          1: an item of the server has this place and was left out (absorb.h): when the node goes away from
  *                   it, the folder has to be listed again
  * xattr     extended attributes (names with their prefix) of nodes
@@ -73,7 +75,7 @@ static const char database_schema[] =
 	"DEFAULT 0,"
 	"  remote BLOB, remote_parent BLOB, remote_name BLOB, etag BLOB, version BLOB, digest BLOB,"
 	"  remote_size INTEGER, remote_mtime INTEGER, rights INTEGER NOT NULL DEFAULT 15, properties BLOB,"
-	"  heard INTEGER NOT NULL DEFAULT 0, hides INTEGER NOT NULL DEFAULT 0);"
+	"  heard INTEGER NOT NULL DEFAULT 0, echo INTEGER NOT NULL DEFAULT 0, hides INTEGER NOT NULL DEFAULT 0);"
 	"CREATE UNIQUE INDEX node_by_name ON node(parent, fold);"
 	"CREATE INDEX node_by_parent ON node(parent);"
 	"CREATE UNIQUE INDEX node_by_remote ON node(remote) WHERE remote IS NOT NULL;"
@@ -81,6 +83,7 @@ static const char database_schema[] =
 	"CREATE INDEX node_by_place ON node(remote_parent, remote_name) WHERE dirty & 2;"
 	"CREATE INDEX node_pinned ON node(id) WHERE pinned != 0;"
 	"CREATE INDEX node_orphan ON node(id) WHERE parent IS NULL;"
+	"CREATE INDEX node_echo ON node(id) WHERE echo != 0;"
 	"CREATE INDEX node_by_content ON node(content) WHERE content IS NOT NULL;"
 	"CREATE TABLE xattr(node INTEGER NOT NULL, name BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY(node, name))"
 	"  WITHOUT ROWID;"

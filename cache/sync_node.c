@@ -245,7 +245,7 @@ static int make_folder(struct sync_job *job, const struct sync_subject *subject,
 }
 
 static int move_item(struct sync_job *job, const struct sync_subject *subject, const char *parent, const char *name,
-		     uint32_t done, struct dw_remote_call *call)
+		     struct dw_remote_call *call)
 {
 	struct cache *cache = job->sync->cache;
 	struct sync_item there = {0};
@@ -257,7 +257,7 @@ static int move_item(struct sync_job *job, const struct sync_subject *subject, c
 	(void)cache_answered(cache, ret, call);
 	switch (ret) {
 	case 0:
-		ret = sync_answered(job, subject, done, &there.item);
+		ret = sync_answered(job, subject, DIRTY_PLACE, &there.item);
 		break;
 	case -ENOENT:
 	case DW_REMOTE_TRASHED:
@@ -276,7 +276,7 @@ static int move_item(struct sync_job *job, const struct sync_subject *subject, c
 		if (ret == -ENOENT || (!ret && sync_will_leave(cache, there.item.id)))
 			ret = -EBUSY;
 		else if (!ret && strcmp(there.item.id, subject->item.remote) == 0)
-			ret = sync_answered(job, subject, done, &there.item);
+			ret = sync_answered(job, subject, DIRTY_PLACE, &there.item);
 		else if (!ret)
 			ret = sync_keep_both(job, subject, &there.item);
 		break;
@@ -296,7 +296,7 @@ static int step_aside(struct sync_job *job, const struct sync_subject *subject, 
 	if (!subject->row.has_remote || !subject->parent[0])
 		return -EBUSY;
 	(void)text_format(name, sizeof(name), ".driveway-%" PRIx64 "-%" PRIx64, subject->row.id, (uint64_t)cache_now());
-	return move_item(job, subject, subject->parent, name, 0, call);
+	return move_item(job, subject, subject->parent, name, call);
 }
 
 static int clear_dirty(struct sync_job *job, const struct sync_subject *subject, uint32_t bits)
@@ -389,7 +389,7 @@ static int step(struct sync_job *job, const struct sync_subject *subject, struct
 	if (dirty & DIRTY_NEW)
 		return is_folder(subject) ? make_folder(job, subject, call) : sync_upload(job, subject, call);
 	if (dirty & DIRTY_PLACE)
-		return move_item(job, subject, subject->parent, subject->name, DIRTY_PLACE, call);
+		return move_item(job, subject, subject->parent, subject->name, call);
 	if (dirty & DIRTY_CONTENT)
 		return is_folder(subject) ? clear_dirty(job, subject, DIRTY_CONTENT) : sync_upload(job, subject, call);
 	return send_properties(job, subject, call);

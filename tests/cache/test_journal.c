@@ -321,6 +321,36 @@ static void test_names(void **state)
 	drive_destroy(&drive);
 }
 
+/* Others change the bytes while we move it, and move it while we change the bytes: both changes stand. */
+static void test_moved_and_changed(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	put_file(&drive, "one", "first");
+	put_file(&drive, "two", "second");
+	settle(&drive);
+	assert_true(file_is(&drive, "one", "first"));
+	drive_faults(&drive, "changes:EIO:times=0\n");
+	usleep(100000);
+	server_write(&drive, "one", "theirs");
+	server_rename(&drive, "two", "theirs");
+	assert_int_equal(do_rename(&drive, ROOT, "one", ROOT, "ours", 0), 0);
+	put_file(&drive, "two", "our bytes");
+	settle(&drive);
+	drive_faults(&drive, "");
+	EVENTUALLY(file_is(&drive, "ours", "theirs"));
+	EVENTUALLY(file_is(&drive, "theirs", "our bytes"));
+	assert_int_equal(node_of(&drive, ROOT, "one"), 0);
+	assert_int_equal(node_of(&drive, ROOT, "two"), 0);
+	settle(&drive);
+	assert_true(server_is(&drive, "ours", "theirs"));
+	assert_true(server_is(&drive, "theirs", "our bytes"));
+	assert_int_equal(server_count(&drive), 2);
+	drive_destroy(&drive);
+}
+
 /* The server took a file, nobody heard of it, and it was removed here: nobody but the journal knows to remove it there.
  */
 static void test_lost_and_removed(void **state)
@@ -393,6 +423,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_joined_folders),
 		cmocka_unit_test(test_moved_there),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_moved_and_changed),
 		cmocka_unit_test(test_lost_and_removed),
 		cmocka_unit_test(test_lost_and_replaced),
 	};
