@@ -27,9 +27,15 @@ int absorb_begin(struct absorb **out, struct cache *cache)
 	if (!absorb)
 		return -ENOMEM;
 	absorb->cache = cache;
+	absorb->listing = INT64_MAX;
 	absorb->connection = database_write(cache->database);
 	*out = absorb;
 	return 0;
+}
+
+void absorb_from_listing(struct absorb *absorb, int64_t number)
+{
+	absorb->listing = number;
 }
 
 struct database_connection *absorb_connection(struct absorb *absorb)
@@ -621,7 +627,7 @@ static int update(struct absorb *absorb, struct node_row *row, const struct node
 
 	if (ret)
 		return ret;
-	if (listed && row->echo && strcmp(text_of(item->etag), known.etag) != 0)
+	if (listed && (row->echo || row->heard >= absorb->listing) && strcmp(text_of(item->etag), known.etag) != 0)
 		return note_heard(absorb, row->id);
 	moved = strcmp(remote_parent, known.remote_parent) != 0 || strcmp(shown.name, known.remote_name) != 0;
 	rewritten = shown.type == DW_REMOTE_FILE && strcmp(text_of(shown.content), known.version) != 0;

@@ -15,7 +15,7 @@
 #define DEPTH_MAX 4096u /* folders below one another; the path of more could not be named */
 #define ROW                                                                                                            \
 	"n.id, n.parent, n.mode, n.uid, n.gid, n.size, n.mtime, n.ctime, n.atime, n.btime, n.content, n.dirty, "       \
-	"n.change, n.since, n.listed, n.pinned, n.remote IS NOT NULL, n.rights, n.echo"
+	"n.change, n.since, n.listed, n.pinned, n.remote IS NOT NULL, n.rights, n.echo, n.heard"
 
 /* --- names --------------------------------------------------------------------------------------------- */
 
@@ -74,6 +74,7 @@ static void row_of(sqlite3_stmt *found, struct node_row *out)
 		.has_remote = sqlite3_column_int(found, 16) != 0,
 		.rights = (uint32_t)sqlite3_column_int64(found, 17),
 		.echo = sqlite3_column_int(found, 18) != 0,
+		.heard = sqlite3_column_int64(found, 19),
 	};
 }
 

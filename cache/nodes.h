@@ -34,7 +34,7 @@ struct node_row {
 	int64_t mtime, ctime, atime, btime; /* nanoseconds since 1970 */
 	uint64_t content;		    /* 0: none */
 	uint32_t dirty;
-	int64_t change, since, listed;
+	int64_t change, since, listed, heard;
 	bool pinned;
 	bool has_remote;
 	bool echo;	 /* what the feed tells of it may be older than what we know */

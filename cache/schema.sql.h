@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* clang-format off: the columns of this comment stay where they are */
+/* The columns of this comment stay where they are. */
+/* clang-format off */
 /*
  * schema.sql.h - the tables of cache.db, format 1
  *
@@ -45,12 +46,15 @@
  *    local          1: holds bytes that the server has not got: never evicted
  *    whole          1: every byte of it is there
  *    boot           of local ones: 1: not synced since they became local; 2: so, and the machine was started anew
- * since: what it holds may be mixed; 0: synced used           when it was last used, in seconds bytes allocated on
- * disk, as last seen extent    ranges [start, stop) of contents that are there, for those that are not whole, or not
- * whole on disk. boot: 0, or not zero: written since the machine was started and not yet synced to disk: not to be
- * trusted after the next start of the machine upload    an upload session that is under way, of the content as it was
- * at change; the server tells which parts it has done      results of the latest requests, by request id: a request
- * that is given to the service twice is answered from here and not applied again. slot = request % DATABASE_DONE_SLOTS
+ *                   since: what it holds may be mixed; 0: synced
+ *    used           when it was last used, in seconds
+ *    bytes          allocated on disk, as last seen
+ * extent    ranges [start, stop) of contents that are there, for those that are not whole, or not whole on disk.
+ *    boot           0, or not zero: written since the machine was started and not yet synced to disk: not to be trusted
+ *                   after the next start of the machine
+ * upload    an upload session that is under way, of the content as it was at change; the server tells which parts it has
+ * done      results of the latest requests, by request id: a request that is given to the service twice is answered from
+ *           here and not applied again. slot = request % DATABASE_DONE_SLOTS
  * sent      uploads and new folders of which no answer has come yet (sent.h); remote is empty for something new, digest
  *           for a folder
  *    looked         1: the place was looked at, or the answer came, after it was sent
