@@ -351,6 +351,31 @@ static void test_moved_and_changed(void **state)
 	drive_destroy(&drive);
 }
 
+/* A file is renamed over another one while it is sent as something new: the other one's new version is still to come.
+ */
+static void test_saved_while_sent(void **state)
+{
+	char before[128], after[128];
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	put_file(&drive, "document", "old");
+	settle(&drive);
+	id_of(&drive, "document", before);
+	drive_faults(&drive, "upload:delay:ms=400\n");
+	put_file(&drive, "document.tmp", "new");
+	EVENTUALLY(drive.calls->upload == 2);
+	assert_int_equal(do_rename(&drive, ROOT, "document.tmp", ROOT, "document", 0), 0);
+	settle(&drive);
+	assert_true(server_is(&drive, "document", "new"));
+	assert_false(server_has(&drive, "document.tmp"));
+	assert_true(file_is(&drive, "document", "new"));
+	id_of(&drive, "document", after);
+	assert_string_equal(before, after);
+	drive_destroy(&drive);
+}
+
 /* The server took a file, nobody heard of it, and it was removed here: nobody but the journal knows to remove it there.
  */
 static void test_lost_and_removed(void **state)
@@ -424,6 +449,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_moved_there),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_moved_and_changed),
+		cmocka_unit_test(test_saved_while_sent),
 		cmocka_unit_test(test_lost_and_removed),
 		cmocka_unit_test(test_lost_and_replaced),
 	};
