@@ -263,17 +263,23 @@ static void *schedule(void *context)
 
 	pthread_mutex_lock(&sync->lock);
 	while (!sync->stopping) {
-		int64_t armed = SYNC_NEVER, quiet = sync->quiet;
+		int64_t armed = SYNC_NEVER, quiet = sync->quiet, look = sync->look, now = cache_now();
 
 		sync->woken = false;
 		/* What becomes dirty while the rows are being looked at counts, too. */
 		sync->armed = SYNC_NEVER;
+		if (look <= now)
+			sync->look = SYNC_NEVER;
 		pthread_mutex_unlock(&sync->lock);
-		if (quiet > cache_now())
+		if (look <= now)
+			look = sync_look_at_open(sync);
+		if (quiet > now)
 			armed = quiet;
 		else if (cache_is_online(sync->cache))
 			armed = give_out(sync);
 		pthread_mutex_lock(&sync->lock);
+		sync->look = look < sync->look ? look : sync->look;
+		armed = sync->look < armed ? sync->look : armed;
 		sync->armed = armed;
 		while (!sync->woken && !sync->stopping && cache_now() < armed) {
 			struct timespec until = timespec_of(armed);
@@ -293,6 +299,17 @@ void sync_wake(struct sync *sync)
 	pthread_mutex_lock(&sync->lock);
 	/* What became dirty just now has to settle first: no need to look before. */
 	if (sync->armed > cache_now() + (int64_t)sync->cache->options.settle || sync->urgent) {
+		sync->woken = true;
+		pthread_cond_signal(&sync->wake);
+	}
+	pthread_mutex_unlock(&sync->lock);
+}
+
+void sync_opened(struct sync *sync)
+{
+	pthread_mutex_lock(&sync->lock);
+	if (sync->look == SYNC_NEVER) {
+		sync->look = cache_now() + sync_quiet(sync);
 		sync->woken = true;
 		pthread_cond_signal(&sync->wake);
 	}

@@ -31,6 +31,8 @@ int sync_start(struct sync **out, struct cache *cache);
 void sync_stop(struct sync *sync);
 /* Something became dirty, or the service is back. Any thread, any lock may be held. */
 void sync_wake(struct sync *sync);
+/* A file was opened for writing. Any thread, any lock may be held. */
+void sync_opened(struct sync *sync);
 /*
  * Wait until node, and what is below it, is on the server as it is here now. Does not wait for the settling time.
  * deadline: CLOCK_MONOTONIC nanoseconds, 0: none. -ETIMEDOUT, -EINTR (interrupted, may be NULL), or the failure that

@@ -8,6 +8,7 @@
  *    sync_upload.c   bytes to the server in one go
  *    sync_session.c  and in parts that survive a restart
  *    sync_gone.c     one removal
+ *    sync_open.c     files that stay open for writing
  *    sync_sent.c     one upload, or new folder, whose answer and whose node were lost
  *    sync_item.c     copies of items, and finding the item that holds a name
  *
@@ -24,8 +25,9 @@
 #include "cache/sync.h"
 #include "support/workers.h"
 
-#define SYNC_TASKS   8 /* that run at once; each is one call of the remote */
-#define SYNC_SENDERS 4 /* parts of all upload sessions that are sent at once beside the tasks' own */
+#define SYNC_TASKS   8	/* that run at once; each is one call of the remote */
+#define SYNC_SENDERS 4	/* parts of all upload sessions that are sent at once beside the tasks' own */
+#define SYNC_QUIET   60 /* settling times after which what was written to an open file is uploaded */
 #define SYNC_SECOND  1000000000ll
 #define SYNC_NEVER   INT64_MAX
 
@@ -60,6 +62,7 @@ struct sync {
 	bool stopping;
 	bool woken;
 	int64_t armed;	 /* nanoseconds since 1970 when the scheduler looks again; SYNC_NEVER: when it is woken */
+	int64_t look;	 /* when to look at files that are open for writing; SYNC_NEVER: there are none */
 	int64_t quiet;	 /* until then the remote wants to be left alone */
 	unsigned urgent; /* threads in sync_wait: nothing needs to settle */
 	uint64_t uploaded;
@@ -83,6 +86,10 @@ int sync_item_find(struct cache *cache, struct dw_remote_call *call, const char 
 
 /* 1: *task can run now. 0: nothing can; *due is when to look again. Skips what is in a job. */
 int sync_next(struct sync *sync, struct sync_task *task, int64_t *due);
+/* See sync_open.c. Answers when to look again; SYNC_NEVER: nothing is open for writing. */
+int64_t sync_look_at_open(struct sync *sync);
+/* In nanoseconds. */
+int64_t sync_quiet(struct sync *sync);
 bool sync_is_busy(struct sync *sync, const struct sync_task *task);
 
 /* A node as it was when its task, or the next step of it, began. */

@@ -89,6 +89,7 @@ static int open_source(struct sync_job *job, const struct sync_subject *subject,
 	struct cache *cache = job->sync->cache;
 	const EVP_MD *kind = digest_kind(cache->remote);
 	int64_t modified = subject->row.mtime;
+	struct content_stamp now;
 	int ret = 0;
 
 	memset(source, 0, sizeof(*source));
@@ -117,7 +118,13 @@ static int open_source(struct sync_job *job, const struct sync_subject *subject,
 	}
 	source->content.modified.seconds = modified / SYNC_SECOND - (modified % SYNC_SECOND < 0);
 	source->content.modified.nanoseconds = (uint32_t)(modified - source->content.modified.seconds * SYNC_SECOND);
-	return kind ? hash_source(source, kind) : 0;
+	if (!kind)
+		return 0;
+	ret = hash_source(source, kind);
+	if (!ret && source->file)
+		ret = content_stamp(source->file, &now);
+	/* It changes while it is read: what was hashed may be a mixture. */
+	return ret || !source->file || active_same_stamp(&now, &source->stamp) ? ret : -EBUSY;
 }
 
 static bool same_bytes(const struct sync_source *source, const struct dw_remote_item *item)

@@ -412,6 +412,30 @@ static void test_saved_while_sent(void **state)
 	drive_destroy(&drive);
 }
 
+/* What is written to a file that stays open reaches the server when the program pauses, and not before. */
+static void test_left_open(void **state)
+{
+	uint64_t node, handle;
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	assert_int_equal(do_create(&drive, ROOT, "log", &node, &handle), 0);
+	settle(&drive);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(do_write(&drive, node, handle, "line", (uint64_t)i * 4), 4);
+		usleep(600000);
+		assert_true(server_is(&drive, "log", ""));
+	}
+	EVENTUALLY(server_is(&drive, "log", "linelinelineline"));
+	assert_int_equal(do_write(&drive, node, handle, "end", 16), 3);
+	EVENTUALLY(server_is(&drive, "log", "linelinelinelineend"));
+	do_close(&drive, node, handle);
+	settle(&drive);
+	assert_int_equal(drive.calls->upload, 3);
+	drive_destroy(&drive);
+}
+
 /* The server took a file, nobody heard of it, and it was removed here: nobody but the journal knows to remove it there.
  */
 static void test_lost_and_removed(void **state)
@@ -487,6 +511,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_moved_and_changed),
 		cmocka_unit_test(test_late_save),
 		cmocka_unit_test(test_saved_while_sent),
+		cmocka_unit_test(test_left_open),
 		cmocka_unit_test(test_lost_and_removed),
 		cmocka_unit_test(test_lost_and_replaced),
 	};
