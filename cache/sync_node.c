@@ -244,6 +244,45 @@ static int make_folder(struct sync_job *job, const struct sync_subject *subject,
 	return ret;
 }
 
+/*
+ * Is there, which stands in the way, something that was sent from here and of which no answer came? Then it becomes its
+ * sender's, or is to be removed: 1. 0: no.
+ */
+static int give_to_sender(struct sync_job *job, const struct sync_subject *subject, const struct dw_remote_item *there)
+{
+	struct database_connection *connection = database_read(job->sync->cache->database);
+	struct absorb *absorb;
+	struct node_row row;
+	uint64_t sender;
+	int ret = nodes_find_remote(connection, there->id, &row);
+
+	/* A node has it already. */
+	if (!ret)
+		ret = -EEXIST;
+	else if (ret == -ENOENT)
+		ret = sent_find(connection, there, subject->parent, &sender);
+	database_read_end(connection);
+	if (ret <= 0)
+		return ret == -EEXIST ? 0 : ret;
+	ret = absorb_begin(&absorb, job->sync->cache);
+	if (!ret)
+		ret = absorb_end(absorb, absorb_item(absorb, subject->row.parent, there));
+	return ret ? ret : 1;
+}
+
+/* Somebody else's item is where the node should go; or one that will leave, or turns out to be ours: -EBUSY. */
+static int move_is_blocked(struct sync_job *job, const struct sync_subject *subject, const struct dw_remote_item *there)
+{
+	int ret;
+
+	if (sync_will_leave(job->sync->cache, there->id))
+		return -EBUSY;
+	ret = give_to_sender(job, subject, there);
+	if (ret)
+		return ret > 0 ? -EBUSY : ret;
+	return sync_keep_both(job, subject, there);
+}
+
 static int move_item(struct sync_job *job, const struct sync_subject *subject, const char *parent, const char *name,
 		     struct dw_remote_call *call)
 {
@@ -273,12 +312,12 @@ static int move_item(struct sync_job *job, const struct sync_subject *subject, c
 	case -EEXIST:
 		sync_item_free(&there);
 		ret = sync_item_find(cache, call, parent, name, &there);
-		if (ret == -ENOENT || (!ret && sync_will_leave(cache, there.item.id)))
+		if (ret == -ENOENT)
 			ret = -EBUSY;
 		else if (!ret && strcmp(there.item.id, subject->item.remote) == 0)
 			ret = sync_answered(job, subject, DIRTY_PLACE, &there.item);
 		else if (!ret)
-			ret = sync_keep_both(job, subject, &there.item);
+			ret = move_is_blocked(job, subject, &there.item);
 		break;
 	default:
 		break;

