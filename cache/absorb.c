@@ -27,9 +27,15 @@ int absorb_begin(struct absorb **out, struct cache *cache)
 	if (!absorb)
 		return -ENOMEM;
 	absorb->cache = cache;
+	absorb->listing = INT64_MAX;
 	absorb->connection = database_write(cache->database);
 	*out = absorb;
 	return 0;
+}
+
+void absorb_from_listing(struct absorb *absorb, int64_t number)
+{
+	absorb->listing = number;
 }
 
 struct database_connection *absorb_connection(struct absorb *absorb)
@@ -309,6 +315,50 @@ int absorb_gone(struct absorb *absorb, const char *remote)
 	return ret < 0 ? ret : 0;
 }
 
+/* --- News and answers ---------------------------------------------------------------------------------- */
+
+int absorb_is_doubtful(struct database_connection *connection, const struct dw_remote_item *item,
+		       char etag[DW_REMOTE_ID_MAX + 1])
+{
+	sqlite3_stmt *query = database_statement(connection,
+						 "SELECT etag FROM node WHERE remote = ?1 AND echo AND etag != ?2");
+	size_t length;
+	int ret;
+
+	database_bind_text(query, 1, text_of(item->id));
+	database_bind_text(query, 2, text_of(item->etag));
+	ret = database_step(connection, query);
+	if (ret <= 0)
+		return ret;
+	length = (size_t)sqlite3_column_bytes(query, 0);
+	length = length <= DW_REMOTE_ID_MAX ? length : 0;
+	if (length)
+		memcpy(etag, sqlite3_column_blob(query, 0), length);
+	etag[length] = '\0';
+	sqlite3_reset(query);
+	return 1;
+}
+
+int absorb_told(struct absorb *absorb, const char *remote, const char *etag)
+{
+	sqlite3_stmt *put = database_statement(absorb->connection,
+					       "UPDATE node SET echo = 0 WHERE remote = ?1 AND etag = ?2 AND echo");
+
+	database_bind_text(put, 1, remote);
+	database_bind_text(put, 2, text_of(etag));
+	return database_run(absorb->connection, put);
+}
+
+/* The item is there, and no more is believed of what was told. */
+static int note_heard(struct absorb *absorb, uint64_t id)
+{
+	sqlite3_stmt *put = database_statement(absorb->connection, "UPDATE node SET heard = ?2 WHERE id = ?1");
+
+	sqlite3_bind_int64(put, 1, (int64_t)id);
+	sqlite3_bind_int64(put, 2, atomic_load(&absorb->cache->heard));
+	return database_run(absorb->connection, put);
+}
+
 /* --- What is there ------------------------------------------------------------------------------------- */
 
 static int is_in_gone(struct absorb *absorb, const char *remote)
@@ -577,6 +627,8 @@ static int update(struct absorb *absorb, struct node_row *row, const struct node
 
 	if (ret)
 		return ret;
+	if (listed && (row->echo || row->heard >= absorb->listing) && strcmp(text_of(item->etag), known.etag) != 0)
+		return note_heard(absorb, row->id);
 	moved = strcmp(remote_parent, known.remote_parent) != 0 || strcmp(shown.name, known.remote_name) != 0;
 	rewritten = shown.type == DW_REMOTE_FILE && strcmp(text_of(shown.content), known.version) != 0;
 	if (rewritten) {
@@ -656,8 +708,9 @@ static int absorb_known(struct absorb *absorb, uint64_t parent, const struct dw_
 	if (!ret)
 		ret = find_folder(absorb, parent, item, row, &folder, there);
 	if (ret == -ENOENT) {
-		/* Somewhere that was never looked at. */
-		ret = row ? absorb_gone(absorb, item->id) : 0;
+		/* Somewhere that was never looked at. But what was moved here, perhaps out of a folder that was removed
+		 * here since, is not gone: it will be brought to where it is here. */
+		ret = row && !(row->dirty & DIRTY_PLACE) ? absorb_gone(absorb, item->id) : 0;
 		goto out;
 	}
 	if (!ret && !row && !parent && !folder.listed && !listing_runs(absorb->cache, folder.id))

@@ -13,6 +13,10 @@
  *   that sync names to the server (etag, version, or remote_parent and remote_name) stay too: its call then meets
  *   DW_REMOTE_CHANGED, and sync decides (sync.h). Where they changed different things both changes stand, and the
  *   columns follow. The echo of our own change (same etag) changes nothing;
+ * - the feed tells late, and of every step: between an answer and the news of the same etag (column echo) other news of
+ *   the item may be older than the answer, and with them bytes and names that were given up long ago would come back.
+ * So they are not believed: feed.c asks the server how the item is now (absorb_is_doubtful), and a listing, which may
+ * have begun before the answer, leaves it to the feed;
  * - a name that is taken here by a node that the server has not got, or has elsewhere, is a clash. When both are
  *   folders and the one here is new, it takes the item. Else the item is left out: sync meets -EEXIST when it brings
  *   the node there, compares bytes, and either lets the node take the item (absorb_answer) or gives it a conflicted
@@ -35,14 +39,25 @@ struct absorb; /* one batch: a transaction and the invalidations that it will ne
 /* Begins a writing transaction. -ENOMEM. */
 int absorb_begin(struct absorb **out, struct cache *cache);
 struct database_connection *absorb_connection(struct absorb *absorb);
+/* What follows comes from a listing with this number, and may be older than what was told since it began. */
+void absorb_from_listing(struct absorb *absorb, int64_t number);
 /* parent: node of the folder that is being listed, or 0 to go by item->parent. */
 int absorb_item(struct absorb *absorb, uint64_t parent, const struct dw_remote_item *item);
 int absorb_gone(struct absorb *absorb, const char *remote);
 /*
+ * May what the feed tells of item be older than what we know? 1, and etag is the one that we know: ask the server, and
+ * absorb what it says if this is still what we know; 0; negative.
+ */
+int absorb_is_doubtful(struct database_connection *connection, const struct dw_remote_item *item,
+		       char etag[DW_REMOTE_ID_MAX + 1]);
+/* The feed told that the item remote has etag: if that is what we know, no older news of it will come. */
+int absorb_told(struct absorb *absorb, const char *remote, const char *etag);
+/*
  * The answer to an upload, mkdir, move or properties of node, which was at change when the call began: its remote
  * columns become the item's, and the dirty bits in done are cleared where the row has not changed since; DIRTY_NEW
- * goes in any case and DIRTY_PLACE is compared anew. When the node was removed meanwhile, the item goes into the table
- * gone. With done 0: what the server has is accepted as what the next call starts from. */
+ * goes in any case and DIRTY_PLACE is compared anew. done is DIRTY_PLACE for a move and nothing else: what the item has
+ * become beyond that by somebody else is left to the news. When the node was removed meanwhile, the item goes into the
+ * table gone. With done 0: what the server has is accepted as what the next call starts from. */
 int absorb_answer(struct absorb *absorb, uint64_t node, int64_t change, uint32_t done,
 		  const struct dw_remote_item *item);
 /*

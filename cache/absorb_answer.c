@@ -75,11 +75,34 @@ static int answer_removed(struct absorb *absorb, uint64_t node, bool made, const
 	return ret ? ret : remove_answer(absorb, item);
 }
 
+/*
+ * The item of a node that has one, as it is to be noted: an answer to a move says nothing of bytes that somebody else
+ * has changed meanwhile, and no other answer of a place that somebody else has moved it to. These stay as known, so
+ * that news bring what is new of it, and calls that name the etag meet DW_REMOTE_CHANGED.
+ */
+static void keep_known(const struct node_row *row, const struct node_item *known, uint32_t done,
+		       struct dw_remote_item *item)
+{
+	if (done == DIRTY_PLACE && item->type == DW_REMOTE_FILE && known->etag[0] &&
+	    strcmp(item->content ? item->content : "", known->version) != 0) {
+		item->content = known->version;
+		item->etag = known->etag;
+		item->bytes = known->remote_size;
+		item->digest_length = known->digest_length;
+		memcpy(item->digest, known->digest, sizeof(item->digest));
+	}
+	if (done != DIRTY_PLACE && !(row->dirty & DIRTY_PLACE) && known->remote_name[0]) {
+		item->parent = known->remote_parent;
+		item->name = known->remote_name;
+	}
+}
+
 int absorb_answer(struct absorb *absorb, uint64_t node, int64_t change, uint32_t done,
 		  const struct dw_remote_item *item)
 {
+	struct dw_remote_item noted = *item;
 	struct absorb_seen seen = {0};
-	struct node_item *parent = NULL;
+	struct node_item *known = NULL, *parent = NULL;
 	struct node_row row;
 	sqlite3_stmt *put;
 	int ret = nodes_read(absorb->connection, node, &row);
@@ -87,34 +110,35 @@ int absorb_answer(struct absorb *absorb, uint64_t node, int64_t change, uint32_t
 	if (ret == -ENOENT || (!ret && !row.parent))
 		return answer_removed(absorb, node, done & DIRTY_NEW, item);
 	if (!ret && row.has_remote) {
-		parent = malloc(sizeof(*parent));
-		ret = parent ? nodes_item(absorb->connection, node, parent) : -ENOMEM;
+		known = malloc(sizeof(*known));
+		ret = known ? nodes_item(absorb->connection, node, known) : -ENOMEM;
 		/* While it was sent as something new, it took over an item whose place it went to. */
-		if (!ret && strcmp(parent->remote, item->id) != 0) {
+		if (!ret && strcmp(known->remote, item->id) != 0) {
 			ret = remove_answer(absorb, item);
 			goto out;
 		}
-		free(parent);
-		parent = NULL;
+		if (!ret)
+			keep_known(&row, known, done, &noted);
 	}
 	if (!ret)
 		ret = remove_twin(absorb, node, item->id);
 	if (!ret)
-		ret = absorb_seen_read(absorb, item, &seen);
+		ret = absorb_seen_read(absorb, &noted, &seen);
 	if (ret)
 		goto out;
 	parent = malloc(sizeof(*parent));
 	ret = parent ? nodes_item(absorb->connection, row.parent, parent) : -ENOMEM;
 	if (!ret)
-		ret = absorb_store_item(absorb, node, item->parent && *item->parent ? item->parent : parent->remote,
+		ret = absorb_store_item(absorb, node, noted.parent && *noted.parent ? noted.parent : parent->remote,
 					&seen);
 	if (ret)
 		goto out;
 	if (row.change != change)
 		done = 0;
-	put = database_statement(absorb->connection,
-				 "UPDATE node SET dirty = dirty & ~?2, hides = 0, attempts = 0, retry_at = 0, "
-				 "failure = NULL, error = 0 WHERE id = ?1");
+	put = database_statement(
+		absorb->connection,
+		"UPDATE node SET dirty = dirty & ~?2, echo = 1, hides = 0, attempts = 0, retry_at = 0, "
+		"failure = NULL, error = 0 WHERE id = ?1");
 	sqlite3_bind_int64(put, 1, (int64_t)node);
 	sqlite3_bind_int64(put, 2, DIRTY_NEW | (done & ~DIRTY_PLACE));
 	ret = database_run(absorb->connection, put);
@@ -122,6 +146,7 @@ int absorb_answer(struct absorb *absorb, uint64_t node, int64_t change, uint32_t
 		ret = nodes_settle_place(absorb->connection, node);
 out:
 	free(seen.set);
+	free(known);
 	free(parent);
 	return ret;
 }

@@ -30,8 +30,9 @@ struct absorb {
 	struct absorb_told *told;
 	size_t count, room;
 	int error;
-	bool replacing; /* cache->replacing counts this one */
-	bool pinned;	/* something that is to be kept here has come */
+	bool replacing;	 /* cache->replacing counts this one */
+	int64_t listing; /* what is older than this was told before the listing began; INT64_MAX: it is none */
+	bool pinned;	 /* something that is to be kept here has come */
 };
 
 /* An item, and what it means for a row. */

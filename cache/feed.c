@@ -9,6 +9,7 @@
 #include "cache/absorb.h"
 #include "cache/items.h"
 #include "cache/sync.h"
+#include "support/text.h"
 
 #define SECOND	     UINT64_C(1000000000)
 #define WAIT	     (60 * SECOND) /* in changes, in one go */
@@ -104,6 +105,8 @@ static int raise_generation(struct cache *cache)
 	/* No older news will come. */
 	if (!ret)
 		ret = database_run(connection, database_statement(connection, "DELETE FROM buried"));
+	if (!ret)
+		ret = database_run(connection, database_statement(connection, "UPDATE node SET echo = 0 WHERE echo"));
 	if (ret) {
 		database_rollback(connection);
 		return ret;
@@ -190,52 +193,107 @@ static int lose_track(struct feed *feed, char cursor[DW_REMOTE_CURSOR_MAX + 1])
 
 /* --- Events -------------------------------------------------------------------------------------------- */
 
-/* An event may not bring properties; where they matter they are asked for. */
-static int complete_item(struct cache *cache, struct kept_item *kept)
+/* What the server says of the item now takes the place of what the event told. */
+static int ask(struct cache *cache, struct kept_item *kept, const char *known)
 {
-	struct database_connection *connection;
 	struct items one = {0};
 	struct dw_remote_items to = {.item = items_take, .context = &one};
+	struct kept_item *now;
 	struct dw_remote_call call;
+	int ret;
+
+	cache_call(cache, &call, NULL);
+	call.background = true;
+	ret = cache->remote->ops->stat(cache->remote, &call, kept->item.id, &to);
+	(void)cache_answered(cache, ret, &call);
+	if (ret == -ENOENT || ret == DW_REMOTE_TRASHED) {
+		/* Gone meanwhile: that will be told, too. */
+		kept->gone = true;
+		ret = 0;
+	} else if (!ret && one.count == 1) {
+		now = &one.list[0];
+		now->known = text_duplicate(known);
+		now->told = text_duplicate(kept->told ? kept->told : kept->item.etag);
+		if (now->known && now->told) {
+			/* What was there goes with one. */
+			const struct kept_item before = *kept;
+
+			*kept = *now;
+			*now = before;
+		} else {
+			ret = -ENOMEM;
+		}
+	}
+	items_clear(&one);
+	return ret;
+}
+
+/* What was asked is as good as what we knew then: has anything been answered since? */
+static bool is_settled(const struct kept_item *kept, const char *known)
+{
+	return kept->known && strcmp(kept->known, known) == 0;
+}
+
+/*
+ * An event may be older than what we know, or may not bring properties where they matter: then the server is asked.
+ */
+static int complete_item(struct cache *cache, struct kept_item *kept)
+{
+	char known[DW_REMOTE_ID_MAX + 1] = "";
+	struct database_connection *connection;
 	struct node_item *item;
 	struct node_row row;
 	bool needed;
 	int ret;
 
-	if (kept->event != DW_REMOTE_EVENT_CHANGED || kept->item.properties_known ||
-	    kept->item.type == DW_REMOTE_OTHER || !cache->remote->ops->set_properties)
+	if (kept->event != DW_REMOTE_EVENT_CHANGED || kept->item.type == DW_REMOTE_OTHER || kept->gone)
 		return 0;
 	item = malloc(sizeof(*item));
 	if (!item)
 		return -ENOMEM;
 	connection = database_read(cache->database);
-	ret = nodes_find_remote(connection, kept->item.id, &row);
-	if (!ret) {
-		ret = nodes_item(connection, row.id, item);
-		/* Our own change, or no change at all. */
-		needed = !ret && strcmp(item->etag, kept->item.etag) != 0;
-	} else {
-		ret = nodes_find_remote(connection, kept->item.parent, &row);
-		needed = !ret && row.listed;
+	ret = absorb_is_doubtful(connection, &kept->item, known);
+	needed = ret > 0 && !is_settled(kept, known);
+	if (ret == 0 && !kept->item.properties_known && cache->remote->ops->set_properties) {
+		ret = nodes_find_remote(connection, kept->item.id, &row);
+		if (!ret) {
+			ret = nodes_item(connection, row.id, item);
+			/* Our own change, or no change at all. */
+			needed = !ret && strcmp(item->etag, kept->item.etag) != 0;
+			memcpy(known, item->etag, sizeof(known));
+		} else {
+			ret = nodes_find_remote(connection, kept->item.parent, &row);
+			needed = !ret && row.listed;
+		}
 	}
 	database_read_end(connection);
 	free(item);
-	if (!needed)
-		return 0;
-	cache_call(cache, &call, NULL);
-	call.background = true;
-	ret = cache->remote->ops->stat(cache->remote, &call, kept->item.id, &to);
-	(void)cache_answered(cache, ret, &call);
-	if (!ret && one.count == 1) {
-		free(kept->texts);
-		free(kept->properties);
-		*kept = one.list[0];
-		one.count = 0;
-	} else if (ret == -ENOENT || ret == DW_REMOTE_TRASHED) {
-		/* Gone meanwhile: that will be told, too. */
-		ret = 0;
+	return needed ? ask(cache, kept, known) : ret < 0 && ret != -ENOENT ? ret : 0;
+}
+
+/* Every event of a batch. 1: an answer came meanwhile, and has to be compared with; 0; negative. */
+static int absorb_batch(struct absorb *absorb, const struct items *events)
+{
+	char known[DW_REMOTE_ID_MAX + 1];
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < events->count; i++) {
+		const struct kept_item *one = &events->list[i];
+
+		if (one->gone)
+			continue;
+		if (one->event == DW_REMOTE_EVENT_CHANGED) {
+			ret = absorb_is_doubtful(absorb_connection(absorb), &one->item, known);
+			if (ret > 0 && is_settled(one, known))
+				ret = 0;
+			if (!ret)
+				ret = absorb_item(absorb, 0, &one->item);
+			if (!ret)
+				ret = absorb_told(absorb, one->item.id, one->told ? one->told : one->item.etag);
+		} else if (one->event == DW_REMOTE_EVENT_REMOVED && one->item.id[0]) {
+			ret = absorb_gone(absorb, one->item.id);
+		}
 	}
-	items_clear(&one);
 	return ret;
 }
 
@@ -244,26 +302,21 @@ static int absorb_events(struct cache *cache, struct items *events, const char *
 	struct absorb *absorb;
 	int ret = 0;
 
-	for (size_t i = 0; !ret && i < events->count; i++)
-		ret = complete_item(cache, &events->list[i]);
-	if (!ret)
-		ret = absorb_begin(&absorb, cache);
+	do {
+		for (size_t i = 0; ret >= 0 && i < events->count; i++)
+			ret = complete_item(cache, &events->list[i]);
+		if (ret >= 0)
+			ret = absorb_begin(&absorb, cache);
+		if (ret < 0)
+			return ret;
+		ret = absorb_batch(absorb, events);
+		if (!ret)
+			ret = database_set_text(absorb_connection(absorb), "cursor", cursor);
+		if (ret)
+			absorb_abandon(absorb);
+	} while (ret > 0);
 	if (ret)
 		return ret;
-	for (size_t i = 0; !ret && i < events->count; i++) {
-		const struct kept_item *one = &events->list[i];
-
-		if (one->event == DW_REMOTE_EVENT_CHANGED)
-			ret = absorb_item(absorb, 0, &one->item);
-		else if (one->event == DW_REMOTE_EVENT_REMOVED && one->item.id[0])
-			ret = absorb_gone(absorb, one->item.id);
-	}
-	if (!ret)
-		ret = database_set_text(absorb_connection(absorb), "cursor", cursor);
-	if (ret) {
-		absorb_abandon(absorb);
-		return ret;
-	}
 	ret = absorb_finish(absorb);
 	if (!ret && events->count && cache->sync)
 		sync_wake(cache->sync);

@@ -15,6 +15,7 @@
 
 #include "cache/ahead.h"
 #include "cache/operations.h"
+#include "cache/sync.h"
 
 #define INLINE_WRITE (128u << 10) /* a write up to this is done at once */
 #define OPEN_TRIES   8u		  /* while the server changes the file */
@@ -100,6 +101,8 @@ static int open_locked(struct cache *cache, const struct dw_request *req, struct
 		ret = opened_modify(cache, node);
 	if (!ret) {
 		answer_open(handle, flags, node->backing, out);
+		if (writes(flags))
+			sync_opened(cache->sync);
 		return 0;
 	}
 	(void)active_release(cache, node, handle, &last);

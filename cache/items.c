@@ -76,6 +76,8 @@ void items_clear(struct items *items)
 	for (size_t i = 0; i < items->count; i++) {
 		free(items->list[i].texts);
 		free(items->list[i].properties);
+		free(items->list[i].known);
+		free(items->list[i].told);
 	}
 	free(items->list);
 	*items = (struct items){0};

@@ -15,6 +15,10 @@ struct kept_item {
 	enum dw_remote_event_type event;
 	char *texts;
 	struct dw_remote_property *properties;
+	/* Of an event that was doubtful (absorb.h): item is what the server said when it was asked, while we knew the
+	 * etag known, and told is the etag that the event had. NULL: the item is the event's own. */
+	char *known, *told;
+	bool gone; /* when it was asked for the item was gone: the event tells nothing any more */
 };
 
 struct items {

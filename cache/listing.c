@@ -123,11 +123,13 @@ static void page_has_come(struct listing *listing)
 	pthread_mutex_unlock(&listings->lock);
 }
 
-static int absorb_page(struct listing *listing, const struct items *page)
+static int absorb_page(struct listing *listing, int64_t number, const struct items *page)
 {
 	struct absorb *absorb;
 	int ret = absorb_begin(&absorb, listing->cache);
 
+	if (!ret)
+		absorb_from_listing(absorb, number);
 	for (size_t i = 0; !ret && i < page->count; i++)
 		ret = absorb_item(absorb, listing->folder, &page->list[i].item);
 	if (!absorb)
@@ -212,7 +214,7 @@ static int sweep(struct listing *listing, int64_t number, int64_t generation)
 	return ret;
 }
 
-static int list_pages(struct listing *listing, const char *remote)
+static int list_pages(struct listing *listing, const char *remote, int64_t number)
 {
 	struct cache *cache = listing->cache;
 	char cursor[DW_REMOTE_CURSOR_MAX + 1] = "";
@@ -226,7 +228,7 @@ static int list_pages(struct listing *listing, const char *remote)
 		ret = cache->remote->ops->list(cache->remote, &call, remote, cursor, &to);
 		(void)cache_answered(cache, ret, &call);
 		if (!ret)
-			ret = absorb_page(listing, &page);
+			ret = absorb_page(listing, number, &page);
 		items_clear(&page);
 		if (!ret)
 			page_has_come(listing);
@@ -260,7 +262,7 @@ static int list_folder(struct listing *listing)
 		goto out;
 	ret = take_number(cache, &number, &generation);
 	for (unsigned tries = 0; !ret && tries < BEGIN_AGAIN; tries++) {
-		ret = list_pages(listing, item->remote);
+		ret = list_pages(listing, item->remote, number);
 		if (ret != DW_REMOTE_EXPIRED)
 			break;
 		ret = tries + 1 < BEGIN_AGAIN ? 0 : ret;

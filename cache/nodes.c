@@ -15,7 +15,7 @@
 #define DEPTH_MAX 4096u /* folders below one another; the path of more could not be named */
 #define ROW                                                                                                            \
 	"n.id, n.parent, n.mode, n.uid, n.gid, n.size, n.mtime, n.ctime, n.atime, n.btime, n.content, n.dirty, "       \
-	"n.change, n.since, n.listed, n.pinned, n.remote IS NOT NULL, n.rights"
+	"n.change, n.since, n.listed, n.pinned, n.remote IS NOT NULL, n.rights, n.echo, n.heard"
 
 /* --- names --------------------------------------------------------------------------------------------- */
 
@@ -73,6 +73,8 @@ static void row_of(sqlite3_stmt *found, struct node_row *out)
 		.pinned = sqlite3_column_int(found, 15) != 0,
 		.has_remote = sqlite3_column_int(found, 16) != 0,
 		.rights = (uint32_t)sqlite3_column_int64(found, 17),
+		.echo = sqlite3_column_int(found, 18) != 0,
+		.heard = sqlite3_column_int64(found, 19),
 	};
 }
 
@@ -444,6 +446,28 @@ int nodes_let_go(struct database_connection *connection, struct cache *cache, ui
 	return ret ? ret : nodes_dirty(connection, id, dirty);
 }
 
+/* The item of the node goes into the table gone. heir: see there; 0: none. */
+static int bury(struct database_connection *connection, uint64_t id, uint64_t heir)
+{
+	sqlite3_stmt *put = database_statement(
+		connection, "INSERT OR REPLACE INTO gone(remote, mode, remote_parent, remote_name, etag, version, "
+			    "digest, remote_size, remote_mtime, properties, since, heir) SELECT remote, mode, "
+			    "remote_parent, remote_name, etag, version, digest, remote_size, remote_mtime, "
+			    "properties, ?2, nullif(?3, 0) FROM node WHERE id = ?1");
+
+	sqlite3_bind_int64(put, 1, (int64_t)id);
+	sqlite3_bind_int64(put, 2, cache_now());
+	sqlite3_bind_int64(put, 3, (int64_t)heir);
+	return database_run(connection, put);
+}
+
+int nodes_give_up(struct database_connection *connection, struct cache *cache, uint64_t id)
+{
+	int ret = bury(connection, id, id);
+
+	return ret ? ret : nodes_let_go(connection, cache, id);
+}
+
 int nodes_delete(struct database_connection *connection, struct cache *cache, const struct node_row *row)
 {
 	int ret = run_on(connection, "DELETE FROM node WHERE id = ?", row->id, 0);
@@ -465,13 +489,7 @@ int nodes_remove(struct database_connection *connection, struct cache *cache, co
 	if (!ret && row->has_remote) {
 		ret = nodes_item(connection, row->id, &item);
 		if (!ret)
-			ret = run_on(
-				connection,
-				"INSERT OR REPLACE INTO gone(remote, mode, remote_parent, remote_name, etag, version, "
-				"digest, remote_size, remote_mtime, properties, since) SELECT remote, mode, "
-				"remote_parent, remote_name, etag, version, digest, remote_size, remote_mtime, "
-				"properties, ?2 FROM node WHERE id = ?1",
-				row->id, cache_now());
+			ret = bury(connection, row->id, 0);
 	}
 	if (!ret && keep)
 		ret = run_on(connection,
@@ -527,7 +545,7 @@ int nodes_adopt(struct database_connection *connection, struct cache *cache, con
 		connection, "UPDATE node SET (remote, remote_parent, remote_name, etag, version, digest, remote_size, "
 			    "remote_mtime, properties) = (SELECT remote, remote_parent, remote_name, etag, version, "
 			    "digest, remote_size, remote_mtime, properties FROM gone WHERE remote = ?2), "
-			    "dirty = (dirty & ~1) | 12, change = change + 1 WHERE id = ?1");
+			    "dirty = (dirty & ~1) | 12, change = change + 1, echo = 1 WHERE id = ?1");
 	sqlite3_bind_int64(put, 1, (int64_t)holder.id);
 	sqlite3_bind_blob(put, 2, remote, (int)strlen(remote), SQLITE_STATIC);
 	ret = database_run(connection, put);

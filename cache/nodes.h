@@ -34,9 +34,10 @@ struct node_row {
 	int64_t mtime, ctime, atime, btime; /* nanoseconds since 1970 */
 	uint64_t content;		    /* 0: none */
 	uint32_t dirty;
-	int64_t change, since, listed;
+	int64_t change, since, listed, heard;
 	bool pinned;
 	bool has_remote;
+	bool echo;	 /* what the feed tells of it may be older than what we know */
 	uint32_t rights; /* DW_REMOTE_MAY_* */
 };
 
@@ -118,6 +119,11 @@ int nodes_adopt(struct database_connection *connection, struct cache *cache, con
  * it). An orphan becomes a new file. -EEXIST, -EILSEQ. */
 int nodes_move(struct database_connection *connection, struct cache *cache, uint64_t id, uint64_t parent,
 	       const char *name);
+/*
+ * A file gives its item up: it goes into the table gone, to be removed once the file was sent to the item that it takes
+ * over next. All its bytes are here, in a content that is local.
+ */
+int nodes_give_up(struct database_connection *connection, struct cache *cache, uint64_t id);
 /* The server has not got the node any more, which stays: DIRTY_NEW and all that it takes. */
 int nodes_let_go(struct database_connection *connection, struct cache *cache, uint64_t id);
 /* Each takes the other's place. */

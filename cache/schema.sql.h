@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* clang-format off: the columns of this comment stay where they are */
+/* The columns of this comment stay where they are. */
+/* clang-format off */
 /*
  * schema.sql.h - the tables of cache.db, format 1
  *
@@ -29,10 +30,13 @@
  *                   the item as the server had it when it was last heard of; properties: those of ours (properties.h)
  *    heard          meta.heard when the server last told of the item: a complete listing that began later and did not
  *                   bring it shows that it is gone
+ *    echo           1: a call of ours was answered, and the feed has not told yet how the item was after it: what it tells
+ *                   until then may be older than the answer (absorb.h)
  *    hides          1: an item of the server has this place and was left out (absorb.h): when the node goes away from
  *                   it, the folder has to be listed again
  * xattr     extended attributes (names with their prefix) of nodes
  * gone      items that were removed here and not on the server yet
+ *    heir           node that has the item's bytes and is to send them to another item first, or NULL
  * buried    items that we removed on the server and whose removal the feed has not told yet: older news of them, which
  *           may still come, are not to be believed
  * content   one row a content file, content/XX/ID: the bytes of one version of one file
@@ -43,14 +47,18 @@
  *    local          1: holds bytes that the server has not got: never evicted
  *    whole          1: every byte of it is there
  *    boot           of local ones: 1: not synced since they became local; 2: so, and the machine was started anew
- * since: what it holds may be mixed; 0: synced used           when it was last used, in seconds bytes allocated on
- * disk, as last seen extent    ranges [start, stop) of contents that are there, for those that are not whole, or not
- * whole on disk. boot: 0, or not zero: written since the machine was started and not yet synced to disk: not to be
- * trusted after the next start of the machine upload    an upload session that is under way, of the content as it was
- * at change; the server tells which parts it has done      results of the latest requests, by request id: a request
- * that is given to the service twice is answered from here and not applied again. slot = request % DATABASE_DONE_SLOTS
+ *                   since: what it holds may be mixed; 0: synced
+ *    used           when it was last used, in seconds
+ *    bytes          allocated on disk, as last seen
+ * extent    ranges [start, stop) of contents that are there, for those that are not whole, or not whole on disk.
+ *    boot           0, or not zero: written since the machine was started and not yet synced to disk: not to be trusted
+ *                   after the next start of the machine
+ * upload    an upload session that is under way, of the content as it was at change; the server tells which parts it has
+ * done      results of the latest requests, by request id: a request that is given to the service twice is answered from
+ *           here and not applied again. slot = request % DATABASE_DONE_SLOTS
  * sent      uploads and new folders of which no answer has come yet (sent.h); remote is empty for something new, digest
- * for a folder
+ *           for a folder
+ *    looked         1: the place was looked at, or the answer came, after it was sent
  * conflict  files that were changed here and on the server: node is the copy that was kept beside it
  */
 /* clang-format on */
@@ -72,7 +80,7 @@ static const char database_schema[] =
 	"DEFAULT 0,"
 	"  remote BLOB, remote_parent BLOB, remote_name BLOB, etag BLOB, version BLOB, digest BLOB,"
 	"  remote_size INTEGER, remote_mtime INTEGER, rights INTEGER NOT NULL DEFAULT 15, properties BLOB,"
-	"  heard INTEGER NOT NULL DEFAULT 0, hides INTEGER NOT NULL DEFAULT 0);"
+	"  heard INTEGER NOT NULL DEFAULT 0, echo INTEGER NOT NULL DEFAULT 0, hides INTEGER NOT NULL DEFAULT 0);"
 	"CREATE UNIQUE INDEX node_by_name ON node(parent, fold);"
 	"CREATE INDEX node_by_parent ON node(parent);"
 	"CREATE UNIQUE INDEX node_by_remote ON node(remote) WHERE remote IS NOT NULL;"
@@ -80,13 +88,15 @@ static const char database_schema[] =
 	"CREATE INDEX node_by_place ON node(remote_parent, remote_name) WHERE dirty & 2;"
 	"CREATE INDEX node_pinned ON node(id) WHERE pinned != 0;"
 	"CREATE INDEX node_orphan ON node(id) WHERE parent IS NULL;"
+	"CREATE INDEX node_echo ON node(id) WHERE echo != 0;"
 	"CREATE INDEX node_by_content ON node(content) WHERE content IS NOT NULL;"
 	"CREATE TABLE xattr(node INTEGER NOT NULL, name BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY(node, name))"
 	"  WITHOUT ROWID;"
 	"CREATE TABLE gone(id INTEGER PRIMARY KEY, remote BLOB NOT NULL UNIQUE, mode INTEGER NOT NULL, remote_parent "
 	"BLOB,"
 	"  remote_name BLOB, etag BLOB, version BLOB, digest BLOB, remote_size INTEGER, remote_mtime INTEGER,"
-	"  properties BLOB, since INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, retry_at INTEGER NOT NULL "
+	"  properties BLOB, since INTEGER NOT NULL, heir INTEGER, attempts INTEGER NOT NULL DEFAULT 0, retry_at "
+	"INTEGER NOT NULL "
 	"DEFAULT 0, failure "
 	"TEXT, error INTEGER NOT NULL DEFAULT 0);"
 	"CREATE INDEX gone_by_place ON gone(remote_parent, remote_name);"
@@ -100,9 +110,10 @@ static const char database_schema[] =
 	"CREATE INDEX extent_fresh ON extent(boot) WHERE boot != 0;"
 	"CREATE TABLE upload(node INTEGER PRIMARY KEY, change INTEGER NOT NULL, handle TEXT NOT NULL,"
 	"  part_bytes INTEGER NOT NULL, expires INTEGER NOT NULL, bytes INTEGER NOT NULL, digest BLOB);"
-	"CREATE TABLE sent(node INTEGER NOT NULL, remote BLOB NOT NULL, parent BLOB NOT NULL, name BLOB NOT NULL,"
-	"  digest BLOB NOT NULL, bytes INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(node, parent, name, digest))"
-	"  WITHOUT ROWID;"
+	"CREATE TABLE sent(id INTEGER PRIMARY KEY, node INTEGER NOT NULL, remote BLOB NOT NULL, parent BLOB NOT NULL,"
+	"  name BLOB NOT NULL, digest BLOB NOT NULL, bytes INTEGER NOT NULL, at INTEGER NOT NULL,"
+	"  looked INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, retry_at INTEGER NOT NULL DEFAULT 0,"
+	"  failure TEXT, error INTEGER NOT NULL DEFAULT 0, UNIQUE(node, parent, name, digest));"
 	"CREATE TABLE done(slot INTEGER PRIMARY KEY, request INTEGER NOT NULL, node INTEGER NOT NULL,"
 	"  value INTEGER NOT NULL);"
 	"CREATE TABLE conflict(id INTEGER PRIMARY KEY, node INTEGER NOT NULL, original BLOB NOT NULL, at INTEGER NOT "

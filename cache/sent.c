@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cache/sent.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "support/text.h"
@@ -23,7 +24,8 @@ static void bind_number(sqlite3_stmt *statement, int at, uint64_t number)
 int sent_note(struct cache *cache, const struct sent *sent)
 {
 	struct database_connection *connection = database_write(cache->database);
-	sqlite3_stmt *put = database_statement(connection, "DELETE FROM sent WHERE at < ?");
+	sqlite3_stmt *put = database_statement(connection,
+					       "DELETE FROM sent WHERE at < ? AND (looked OR remote != x'')");
 
 	bind_number(put, 1, (uint64_t)(cache_now() - DAY));
 	(void)database_run(connection, put);
@@ -79,6 +81,19 @@ static bool column_text(sqlite3_stmt *statement, int column, char *out, size_t s
 	return true;
 }
 
+/* Columns parent, name, digest, bytes. False: they are damaged. */
+static bool take_sent(sqlite3_stmt *statement, struct sent *out)
+{
+	out->digest_length = (size_t)sqlite3_column_bytes(statement, 2);
+	out->bytes = (uint64_t)sqlite3_column_int64(statement, 3);
+	if (!column_text(statement, 0, out->parent, sizeof(out->parent)) ||
+	    !column_text(statement, 1, out->name, sizeof(out->name)) || out->digest_length > sizeof(out->digest))
+		return false;
+	if (out->digest_length)
+		memcpy(out->digest, sqlite3_column_blob(statement, 2), out->digest_length);
+	return true;
+}
+
 int sent_elsewhere(struct database_connection *connection, uint64_t node, const char *parent, const char *name,
 		   struct sent *out)
 {
@@ -94,15 +109,35 @@ int sent_elsewhere(struct database_connection *connection, uint64_t node, const 
 	ret = database_step(connection, statement);
 	if (ret <= 0)
 		return ret;
-	out->digest_length = (size_t)sqlite3_column_bytes(statement, 2);
-	out->bytes = (uint64_t)sqlite3_column_int64(statement, 3);
-	if (!column_text(statement, 0, out->parent, sizeof(out->parent)) ||
-	    !column_text(statement, 1, out->name, sizeof(out->name)) || out->digest_length > sizeof(out->digest))
-		ret = 0;
-	else if (out->digest_length)
-		memcpy(out->digest, sqlite3_column_blob(statement, 2), out->digest_length);
+	ret = take_sent(statement, out);
 	sqlite3_reset(statement);
 	return ret;
+}
+
+int sent_read_lost(struct database_connection *connection, int64_t id, struct sent *out)
+{
+	sqlite3_stmt *statement = database_statement(
+		connection, "SELECT parent, name, digest, bytes, node FROM sent WHERE id = ? AND " SENT_LOST);
+	int ret;
+
+	*out = (struct sent){.node = 0};
+	bind_number(statement, 1, (uint64_t)id);
+	ret = database_step(connection, statement);
+	if (ret <= 0)
+		return ret ? ret : -ENOENT;
+	ret = take_sent(statement, out) ? 0 : -EUCLEAN;
+	out->node = (uint64_t)sqlite3_column_int64(statement, 4);
+	sqlite3_reset(statement);
+	return ret;
+}
+
+int sent_looked(struct database_connection *connection, int64_t id)
+{
+	sqlite3_stmt *put = database_statement(connection, "UPDATE sent SET looked = 1, failure = NULL, error = 0 "
+							   "WHERE id = ?");
+
+	bind_number(put, 1, (uint64_t)id);
+	return database_run(connection, put);
 }
 
 bool sent_fits(const struct sent *sent, const struct dw_remote_item *item)
@@ -117,10 +152,21 @@ bool sent_fits(const struct sent *sent, const struct dw_remote_item *item)
 int sent_answered(struct database_connection *connection, uint64_t node, const struct dw_remote_item *item,
 		  const char *parent)
 {
-	sqlite3_stmt *put = database_statement(
-		connection, "DELETE FROM sent WHERE node = ?1 AND (remote = ?2 OR (remote = x'' AND "
-			    "parent = ?3 AND name = ?4)) AND EXISTS (SELECT 1 FROM node WHERE id = ?1 "
-			    "AND remote = ?2)");
+	sqlite3_stmt *put = database_statement(connection,
+					       "UPDATE sent SET looked = 1 WHERE node = ?1 AND remote = x'' "
+					       "AND parent = ?2 AND name = ?3 AND digest = ?4");
+	int ret;
+
+	bind_number(put, 1, node);
+	database_bind_text(put, 2, parent);
+	database_bind_text(put, 3, item->name ? item->name : "");
+	bind_digest(put, 4, item->digest, item->type == DW_REMOTE_FILE ? item->digest_length : 0);
+	ret = database_run(connection, put);
+	if (ret)
+		return ret;
+	put = database_statement(connection, "DELETE FROM sent WHERE node = ?1 AND (remote = ?2 OR (remote = x'' AND "
+					     "parent = ?3 AND name = ?4)) AND EXISTS (SELECT 1 FROM node WHERE id = ?1 "
+					     "AND remote = ?2)");
 
 	bind_number(put, 1, node);
 	database_bind_text(put, 2, item->id);

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "cache/sent.h"
 #include "cache/sync_internal.h"
 
 #define PAUSE_FIRST  SYNC_SECOND	 /* before the second try; doubles with every failure */
@@ -80,21 +81,27 @@ static const char *reason_of(int ret, const struct dw_remote_call *call)
 
 static int store_failure(struct cache *cache, const struct sync_task *task, int ret, const char *reason)
 {
+	static const struct {
+		const char *read, *write;
+	} texts[] = {
+		{"SELECT attempts FROM node WHERE id = ?",
+		 "UPDATE node SET attempts = ?, retry_at = ?, failure = ?, error = ? WHERE id = ?"},
+		{"SELECT attempts FROM gone WHERE id = ?",
+		 "UPDATE gone SET attempts = ?, retry_at = ?, failure = ?, error = ? WHERE id = ?"},
+		{"SELECT attempts FROM sent WHERE id = ?",
+		 "UPDATE sent SET attempts = ?, retry_at = ?, failure = ?, error = ? WHERE id = ?"},
+	};
 	struct database_connection *connection = database_write(cache->database);
-	const int64_t id = task->node ? (int64_t)task->node : task->gone;
+	const size_t kind = task->node ? 0 : task->gone ? 1 : 2;
+	const int64_t id = task->node ? (int64_t)task->node : task->gone ? task->gone : task->sent;
 	int64_t attempts = 0;
-	sqlite3_stmt *statement = database_statement(connection, task->node ? "SELECT attempts FROM node WHERE id = ?"
-									    : "SELECT attempts FROM gone WHERE id = ?");
+	sqlite3_stmt *statement = database_statement(connection, texts[kind].read);
 
 	if (statement)
 		sqlite3_bind_int64(statement, 1, id);
 	if (database_step(connection, statement) > 0)
 		attempts = sqlite3_column_int64(statement, 0);
-	statement = database_statement(connection, task->node
-							   ? "UPDATE node SET attempts = ?, retry_at = ?, failure = ?, "
-							     "error = ? WHERE id = ?"
-							   : "UPDATE gone SET attempts = ?, retry_at = ?, failure = ?, "
-							     "error = ? WHERE id = ?");
+	statement = database_statement(connection, texts[kind].write);
 	if (statement) {
 		sqlite3_bind_int64(statement, 1, attempts + 1);
 		sqlite3_bind_int64(statement, 2, cache_now() + pause_after(ret, attempts));
@@ -179,8 +186,10 @@ static void run_job(struct workers_job *base)
 
 	if (job->task.node)
 		sync_run_node(job);
-	else
+	else if (job->task.gone)
 		sync_run_gone(job);
+	else
+		sync_run_sent(job);
 	pthread_mutex_lock(&sync->lock);
 	job->used = false;
 	sync->woken = true;
@@ -254,17 +263,23 @@ static void *schedule(void *context)
 
 	pthread_mutex_lock(&sync->lock);
 	while (!sync->stopping) {
-		int64_t armed = SYNC_NEVER, quiet = sync->quiet;
+		int64_t armed = SYNC_NEVER, quiet = sync->quiet, look = sync->look, now = cache_now();
 
 		sync->woken = false;
 		/* What becomes dirty while the rows are being looked at counts, too. */
 		sync->armed = SYNC_NEVER;
+		if (look <= now)
+			sync->look = SYNC_NEVER;
 		pthread_mutex_unlock(&sync->lock);
-		if (quiet > cache_now())
+		if (look <= now)
+			look = sync_look_at_open(sync);
+		if (quiet > now)
 			armed = quiet;
 		else if (cache_is_online(sync->cache))
 			armed = give_out(sync);
 		pthread_mutex_lock(&sync->lock);
+		sync->look = look < sync->look ? look : sync->look;
+		armed = sync->look < armed ? sync->look : armed;
 		sync->armed = armed;
 		while (!sync->woken && !sync->stopping && cache_now() < armed) {
 			struct timespec until = timespec_of(armed);
@@ -284,6 +299,17 @@ void sync_wake(struct sync *sync)
 	pthread_mutex_lock(&sync->lock);
 	/* What became dirty just now has to settle first: no need to look before. */
 	if (sync->armed > cache_now() + (int64_t)sync->cache->options.settle || sync->urgent) {
+		sync->woken = true;
+		pthread_cond_signal(&sync->wake);
+	}
+	pthread_mutex_unlock(&sync->lock);
+}
+
+void sync_opened(struct sync *sync)
+{
+	pthread_mutex_lock(&sync->lock);
+	if (sync->look == SYNC_NEVER) {
+		sync->look = cache_now() + sync_quiet(sync);
 		sync->woken = true;
 		pthread_cond_signal(&sync->wake);
 	}
@@ -412,6 +438,9 @@ int sync_numbers(struct cache *cache, struct sync_numbers *out)
 		ret = count_up(connection, "SELECT count(*), count(nullif(error, 0)) FROM gone", &out->pending,
 			       &out->failing);
 	if (!ret)
+		ret = count_up(connection, "SELECT count(*), count(nullif(error, 0)) FROM sent WHERE " SENT_LOST,
+			       &out->pending, &out->failing);
+	if (!ret)
 		ret = count_up(connection,
 			       "SELECT coalesce(sum(size), 0), 0 FROM node WHERE dirty & 4 AND parent IS NOT NULL AND "
 			       "dirty != 0",
@@ -428,7 +457,7 @@ int sync_numbers(struct cache *cache, struct sync_numbers *out)
 /*
  * How many of node and what is below it are not on the server, and *error is what each of them that was tried failed
  * with lastly (0 when one of them has not failed; those in a folder that is not there yet wait for it and say nothing).
- * For a folder, removals count wherever they are.
+ * For a folder, removals, and what was lost on its way, count wherever they are.
  */
 static int is_pending(struct cache *cache, uint64_t node, int *error)
 {
@@ -458,7 +487,9 @@ static int is_pending(struct cache *cache, uint64_t node, int *error)
 			*error = (int)sqlite3_column_int64(statement, 2);
 	}
 	if (ret > 0 && (row.mode & DW_MODE_TYPE) == DW_MODE_FOLDER) {
-		statement = database_statement(connection, "SELECT count(*), min(error), max(error) FROM gone");
+		statement = database_statement(connection,
+					       "SELECT count(*), min(error), max(error) FROM (SELECT error FROM gone "
+					       "UNION ALL SELECT error FROM sent WHERE " SENT_LOST ")");
 		ret = database_step(connection, statement);
 		if (ret > 0 && sqlite3_column_int64(statement, 0)) {
 			if (!sqlite3_column_int64(statement, 1))

@@ -13,6 +13,7 @@
  * - DIRTY_CONTENT: upload as a new version of that very version
  * - DIRTY_PROPERTIES: set_properties
  * - a row of gone: remove, unless the item changed since: then it comes back
+ * - a row of sent that is lost (sent.h): look whether the server has it, and then remove it
  *
  * Every call is made against a row as it was read; its answer clears what the row still agrees with (absorb_answer). A
  * crash between a call and its row is found by the next try: EEXIST with the same bytes, CHANGED with the same bytes,
@@ -30,6 +31,8 @@ int sync_start(struct sync **out, struct cache *cache);
 void sync_stop(struct sync *sync);
 /* Something became dirty, or the service is back. Any thread, any lock may be held. */
 void sync_wake(struct sync *sync);
+/* A file was opened for writing. Any thread, any lock may be held. */
+void sync_opened(struct sync *sync);
 /*
  * Wait until node, and what is below it, is on the server as it is here now. Does not wait for the settling time.
  * deadline: CLOCK_MONOTONIC nanoseconds, 0: none. -ETIMEDOUT, -EINTR (interrupted, may be NULL), or the failure that
@@ -54,7 +57,7 @@ struct sync_transfer {
 size_t sync_transfers(struct sync *sync, struct sync_transfer *out, size_t maximum);
 
 struct sync_numbers {
-	uint64_t pending; /* nodes and removals that the server does not know of */
+	uint64_t pending; /* nodes and removals that the server does not know of, and what may be there of lost ones */
 	uint64_t pending_bytes;
 	uint64_t failing;  /* of these, those whose last try failed */
 	uint64_t uploaded; /* bytes since the start */

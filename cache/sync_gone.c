@@ -92,13 +92,14 @@ static int come_back(struct cache *cache, int64_t id, const struct dw_remote_ite
 	return absorb_finish(absorb);
 }
 
-/* Children that were removed or moved away here, and whose turn has not come. */
+/* Children that were removed or moved away here, or were on their way to it, and whose turn has not come. */
 static bool still_emptying(struct cache *cache, const char *remote)
 {
 	struct database_connection *connection = database_read(cache->database);
 	sqlite3_stmt *statement = database_statement(connection,
 						     "SELECT 1 FROM gone WHERE remote_parent = ?1 UNION ALL "
-						     "SELECT 1 FROM node WHERE remote_parent = ?1 AND dirty & 2");
+						     "SELECT 1 FROM node WHERE remote_parent = ?1 AND dirty & 2 "
+						     "UNION ALL SELECT 1 FROM sent WHERE parent = ?1 AND " SENT_LOST);
 	bool found;
 
 	if (statement)

@@ -8,6 +8,8 @@
  *    sync_upload.c   bytes to the server in one go
  *    sync_session.c  and in parts that survive a restart
  *    sync_gone.c     one removal
+ *    sync_open.c     files that stay open for writing
+ *    sync_sent.c     one upload, or new folder, whose answer and whose node were lost
  *    sync_item.c     copies of items, and finding the item that holds a name
  *
  * One scheduler thread looks into the database for what is due and gives it to a pool of workers, a task each; it
@@ -23,14 +25,16 @@
 #include "cache/sync.h"
 #include "support/workers.h"
 
-#define SYNC_TASKS   8 /* that run at once; each is one call of the remote */
-#define SYNC_SENDERS 4 /* parts of all upload sessions that are sent at once beside the tasks' own */
+#define SYNC_TASKS   8	/* that run at once; each is one call of the remote */
+#define SYNC_SENDERS 4	/* parts of all upload sessions that are sent at once beside the tasks' own */
+#define SYNC_QUIET   60 /* settling times after which what was written to an open file is uploaded */
 #define SYNC_SECOND  1000000000ll
 #define SYNC_NEVER   INT64_MAX
 
 struct sync_task {
 	uint64_t node; /* a node; or */
-	int64_t gone;  /* a row of gone; 0 */
+	int64_t gone;  /* a row of gone; or */
+	int64_t sent;  /* a row of sent that is lost; the others are 0 */
 	bool aside;    /* the node must give way: move it to a temporary name */
 };
 
@@ -58,6 +62,7 @@ struct sync {
 	bool stopping;
 	bool woken;
 	int64_t armed;	 /* nanoseconds since 1970 when the scheduler looks again; SYNC_NEVER: when it is woken */
+	int64_t look;	 /* when to look at files that are open for writing; SYNC_NEVER: there are none */
 	int64_t quiet;	 /* until then the remote wants to be left alone */
 	unsigned urgent; /* threads in sync_wait: nothing needs to settle */
 	uint64_t uploaded;
@@ -81,6 +86,10 @@ int sync_item_find(struct cache *cache, struct dw_remote_call *call, const char 
 
 /* 1: *task can run now. 0: nothing can; *due is when to look again. Skips what is in a job. */
 int sync_next(struct sync *sync, struct sync_task *task, int64_t *due);
+/* See sync_open.c. Answers when to look again; SYNC_NEVER: nothing is open for writing. */
+int64_t sync_look_at_open(struct sync *sync);
+/* In nanoseconds. */
+int64_t sync_quiet(struct sync *sync);
 bool sync_is_busy(struct sync *sync, const struct sync_task *task);
 
 /* A node as it was when its task, or the next step of it, began. */
@@ -96,6 +105,7 @@ bool sync_will_leave(struct cache *cache, const char *remote);
 
 void sync_run_node(struct sync_job *job);
 void sync_run_gone(struct sync_job *job);
+void sync_run_sent(struct sync_job *job);
 
 /*
  * Send the bytes of subject as a new file or as a new version of its item, and make the answer the node's. 0 and done;

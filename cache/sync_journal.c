@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cache/active.h"
+#include "cache/sent.h"
 #include "cache/sync_internal.h"
 
 #define CANDIDATES  64	 /* of nodes, and of removals, that are read in one go */
@@ -21,7 +22,7 @@ struct chain {
 
 static bool same_task(const struct sync_task *one, const struct sync_task *other)
 {
-	return one->node == other->node && one->gone == other->gone;
+	return one->node == other->node && one->gone == other->gone && one->sent == other->sent;
 }
 
 bool sync_is_busy(struct sync *sync, const struct sync_task *task)
@@ -103,7 +104,10 @@ static int before_node(struct chain *chain, const struct node_row *row, struct s
 	return ret ? ret : find_holder(chain->connection, item.remote, name, row->id, before);
 }
 
-/* What must leave a folder before it can be removed: 1 and *before; 0: nothing. */
+/*
+ * What must be done before something can be removed: the bytes of a file are sent to where they are needed now, and a
+ * folder becomes empty. 1 and *before; 0: nothing.
+ */
 static int before_gone(struct chain *chain, int64_t gone, struct sync_task *before)
 {
 	sqlite3_stmt *statement;
@@ -111,6 +115,16 @@ static int before_gone(struct chain *chain, int64_t gone, struct sync_task *befo
 	int ret;
 
 	*before = (struct sync_task){0};
+	statement = database_statement(chain->connection,
+				       "SELECT n.id FROM node n JOIN gone g ON g.heir = n.id WHERE g.id = ? AND "
+				       "n.parent IS NOT NULL AND n.dirty & 4");
+	if (statement)
+		sqlite3_bind_int64(statement, 1, gone);
+	ret = one_number(chain->connection, statement, &found);
+	if (ret) {
+		before->node = ret > 0 ? (uint64_t)found : 0;
+		return ret;
+	}
 	statement = database_statement(chain->connection, "SELECT id FROM gone WHERE remote_parent = "
 							  "(SELECT remote FROM gone WHERE id = ?)");
 	if (statement)
@@ -126,20 +140,47 @@ static int before_gone(struct chain *chain, int64_t gone, struct sync_task *befo
 	if (statement)
 		sqlite3_bind_int64(statement, 1, gone);
 	ret = one_number(chain->connection, statement, &found);
+	if (ret) {
+		before->node = ret > 0 ? (uint64_t)found : 0;
+		return ret;
+	}
+	statement = database_statement(chain->connection,
+				       "SELECT id FROM sent WHERE parent = (SELECT remote FROM gone WHERE id = ?) "
+				       "AND " SENT_LOST);
+	if (statement)
+		sqlite3_bind_int64(statement, 1, gone);
+	ret = one_number(chain->connection, statement, &found);
 	if (ret > 0)
-		before->node = (uint64_t)found;
+		before->sent = found;
 	return ret;
+}
+
+/* The call that sent it is under way, and its answer is to come: 1. */
+static int is_being_sent(struct chain *chain, int64_t sent)
+{
+	sqlite3_stmt *statement = database_statement(chain->connection, "SELECT node FROM sent WHERE id = ?");
+	int64_t node;
+	int ret;
+
+	if (statement)
+		sqlite3_bind_int64(statement, 1, sent);
+	ret = one_number(chain->connection, statement, &node);
+	return ret > 0 ? sync_is_busy(chain->sync, &(struct sync_task){.node = (uint64_t)node}) : ret;
 }
 
 /* When may task be tried? */
 static int retry_at(struct chain *chain, const struct sync_task *task, int64_t *when)
 {
 	sqlite3_stmt *statement = database_statement(chain->connection,
-						     task->node ? "SELECT retry_at FROM node WHERE id = ?"
-								: "SELECT retry_at FROM gone WHERE id = ?");
+						     task->node	  ? "SELECT retry_at FROM node WHERE id = ?"
+						     : task->gone ? "SELECT retry_at FROM gone WHERE id = ?"
+								  : "SELECT retry_at FROM sent WHERE id = ?");
 
 	if (statement)
-		sqlite3_bind_int64(statement, 1, task->node ? (int64_t)task->node : task->gone);
+		sqlite3_bind_int64(statement, 1,
+				   task->node	? (int64_t)task->node
+				   : task->gone ? task->gone
+						: task->sent);
 	return one_number(chain->connection, statement, when);
 }
 
@@ -181,8 +222,11 @@ static int clear_the_way(struct chain *chain, struct sync_task *task)
 			if (ret || !row.dirty || must_rest(chain, &row))
 				return ret == -ENOENT ? 0 : ret;
 			ret = before_node(chain, &row, &before);
-		} else {
+		} else if (task->gone) {
 			ret = before_gone(chain, task->gone, &before);
+		} else {
+			ret = is_being_sent(chain, task->sent);
+			return ret < 0 ? ret : !ret;
 		}
 		if (ret <= 0)
 			return ret < 0 ? ret : 1;
@@ -191,8 +235,10 @@ static int clear_the_way(struct chain *chain, struct sync_task *task)
 	return 0;
 }
 
+enum kind { OF_NODES, OF_GONE, OF_SENT };
+
 /* Ids of what is due behind the first skip of them; their number. */
-static int read_candidates(struct chain *chain, bool nodes, int64_t skip, int64_t *ids)
+static int read_candidates(struct chain *chain, enum kind kind, int64_t skip, int64_t *ids)
 {
 	/* What is in a folder that the server has not got waits for the folder, which is due itself. */
 	static const char of_nodes[] = "SELECT n.id FROM node n WHERE n.dirty != 0 AND n.since <= ?1 AND "
@@ -201,7 +247,12 @@ static int read_candidates(struct chain *chain, bool nodes, int64_t skip, int64_
 				       "LIMIT 64 OFFSET ?3";
 	static const char of_gone[] = "SELECT id FROM gone WHERE since <= ?1 AND retry_at <= ?2 ORDER BY id "
 				      "LIMIT 64 OFFSET ?3";
-	sqlite3_stmt *statement = database_statement(chain->connection, nodes ? of_nodes : of_gone);
+	static const char of_sent[] = "SELECT id FROM sent WHERE at <= ?1 AND retry_at <= ?2 AND " SENT_LOST
+				      " ORDER BY "
+				      "id LIMIT 64 OFFSET ?3";
+	sqlite3_stmt *statement = database_statement(chain->connection, kind == OF_NODES  ? of_nodes
+									: kind == OF_GONE ? of_gone
+											  : of_sent);
 	int count = 0, ret = 0;
 
 	if (statement) {
@@ -217,15 +268,17 @@ static int read_candidates(struct chain *chain, bool nodes, int64_t skip, int64_
 }
 
 /* The first that is due and can run, or what stands in its way. */
-static int try_candidates(struct chain *chain, bool nodes, struct sync_task *task)
+static int try_candidates(struct chain *chain, enum kind kind, struct sync_task *task)
 {
 	int64_t ids[CANDIDATES];
 	int count, ret;
 
 	for (int64_t skip = 0; skip < LOOKS; skip += CANDIDATES) {
-		count = read_candidates(chain, nodes, skip, ids);
+		count = read_candidates(chain, kind, skip, ids);
 		for (int i = 0; i < count; i++) {
-			*task = (struct sync_task){.node = nodes ? (uint64_t)ids[i] : 0, .gone = nodes ? 0 : ids[i]};
+			*task = (struct sync_task){.node = kind == OF_NODES ? (uint64_t)ids[i] : 0,
+						   .gone = kind == OF_GONE ? ids[i] : 0,
+						   .sent = kind == OF_SENT ? ids[i] : 0};
 			ret = clear_the_way(chain, task);
 			if (ret)
 				return ret;
@@ -260,9 +313,11 @@ int sync_next(struct sync *sync, struct sync_task *task, int64_t *due)
 
 	*due = SYNC_NEVER;
 	chain.connection = database_read(sync->cache->database);
-	ret = try_candidates(&chain, true, task);
+	ret = try_candidates(&chain, OF_NODES, task);
 	if (!ret)
-		ret = try_candidates(&chain, false, task);
+		ret = try_candidates(&chain, OF_GONE, task);
+	if (!ret)
+		ret = try_candidates(&chain, OF_SENT, task);
 	if (ret)
 		goto out;
 	ret = find_due(chain.connection,
@@ -271,6 +326,9 @@ int sync_next(struct sync *sync, struct sync_task *task, int64_t *due)
 		       chain.settle, due);
 	if (!ret)
 		ret = find_due(chain.connection, "SELECT min(max(since + ?, retry_at)) FROM gone", chain.settle, due);
+	if (!ret)
+		ret = find_due(chain.connection, "SELECT min(max(at + ?, retry_at)) FROM sent WHERE " SENT_LOST,
+			       chain.settle, due);
 out:
 	database_read_end(chain.connection);
 	return ret;

@@ -244,8 +244,47 @@ static int make_folder(struct sync_job *job, const struct sync_subject *subject,
 	return ret;
 }
 
+/*
+ * Is there, which stands in the way, something that was sent from here and of which no answer came? Then it becomes its
+ * sender's, or is to be removed: 1. 0: no.
+ */
+static int give_to_sender(struct sync_job *job, const struct sync_subject *subject, const struct dw_remote_item *there)
+{
+	struct database_connection *connection = database_read(job->sync->cache->database);
+	struct absorb *absorb;
+	struct node_row row;
+	uint64_t sender;
+	int ret = nodes_find_remote(connection, there->id, &row);
+
+	/* A node has it already. */
+	if (!ret)
+		ret = -EEXIST;
+	else if (ret == -ENOENT)
+		ret = sent_find(connection, there, subject->parent, &sender);
+	database_read_end(connection);
+	if (ret <= 0)
+		return ret == -EEXIST ? 0 : ret;
+	ret = absorb_begin(&absorb, job->sync->cache);
+	if (!ret)
+		ret = absorb_end(absorb, absorb_item(absorb, subject->row.parent, there));
+	return ret ? ret : 1;
+}
+
+/* Somebody else's item is where the node should go; or one that will leave, or turns out to be ours: -EBUSY. */
+static int move_is_blocked(struct sync_job *job, const struct sync_subject *subject, const struct dw_remote_item *there)
+{
+	int ret;
+
+	if (sync_will_leave(job->sync->cache, there->id))
+		return -EBUSY;
+	ret = give_to_sender(job, subject, there);
+	if (ret)
+		return ret > 0 ? -EBUSY : ret;
+	return sync_keep_both(job, subject, there);
+}
+
 static int move_item(struct sync_job *job, const struct sync_subject *subject, const char *parent, const char *name,
-		     uint32_t done, struct dw_remote_call *call)
+		     struct dw_remote_call *call)
 {
 	struct cache *cache = job->sync->cache;
 	struct sync_item there = {0};
@@ -257,7 +296,7 @@ static int move_item(struct sync_job *job, const struct sync_subject *subject, c
 	(void)cache_answered(cache, ret, call);
 	switch (ret) {
 	case 0:
-		ret = sync_answered(job, subject, done, &there.item);
+		ret = sync_answered(job, subject, DIRTY_PLACE, &there.item);
 		break;
 	case -ENOENT:
 	case DW_REMOTE_TRASHED:
@@ -273,12 +312,12 @@ static int move_item(struct sync_job *job, const struct sync_subject *subject, c
 	case -EEXIST:
 		sync_item_free(&there);
 		ret = sync_item_find(cache, call, parent, name, &there);
-		if (ret == -ENOENT || (!ret && sync_will_leave(cache, there.item.id)))
+		if (ret == -ENOENT)
 			ret = -EBUSY;
 		else if (!ret && strcmp(there.item.id, subject->item.remote) == 0)
-			ret = sync_answered(job, subject, done, &there.item);
+			ret = sync_answered(job, subject, DIRTY_PLACE, &there.item);
 		else if (!ret)
-			ret = sync_keep_both(job, subject, &there.item);
+			ret = move_is_blocked(job, subject, &there.item);
 		break;
 	default:
 		break;
@@ -296,7 +335,7 @@ static int step_aside(struct sync_job *job, const struct sync_subject *subject, 
 	if (!subject->row.has_remote || !subject->parent[0])
 		return -EBUSY;
 	(void)text_format(name, sizeof(name), ".driveway-%" PRIx64 "-%" PRIx64, subject->row.id, (uint64_t)cache_now());
-	return move_item(job, subject, subject->parent, name, 0, call);
+	return move_item(job, subject, subject->parent, name, call);
 }
 
 static int clear_dirty(struct sync_job *job, const struct sync_subject *subject, uint32_t bits)
@@ -389,7 +428,7 @@ static int step(struct sync_job *job, const struct sync_subject *subject, struct
 	if (dirty & DIRTY_NEW)
 		return is_folder(subject) ? make_folder(job, subject, call) : sync_upload(job, subject, call);
 	if (dirty & DIRTY_PLACE)
-		return move_item(job, subject, subject->parent, subject->name, DIRTY_PLACE, call);
+		return move_item(job, subject, subject->parent, subject->name, call);
 	if (dirty & DIRTY_CONTENT)
 		return is_folder(subject) ? clear_dirty(job, subject, DIRTY_CONTENT) : sync_upload(job, subject, call);
 	return send_properties(job, subject, call);

@@ -89,6 +89,7 @@ static int open_source(struct sync_job *job, const struct sync_subject *subject,
 	struct cache *cache = job->sync->cache;
 	const EVP_MD *kind = digest_kind(cache->remote);
 	int64_t modified = subject->row.mtime;
+	struct content_stamp now;
 	int ret = 0;
 
 	memset(source, 0, sizeof(*source));
@@ -117,7 +118,13 @@ static int open_source(struct sync_job *job, const struct sync_subject *subject,
 	}
 	source->content.modified.seconds = modified / SYNC_SECOND - (modified % SYNC_SECOND < 0);
 	source->content.modified.nanoseconds = (uint32_t)(modified - source->content.modified.seconds * SYNC_SECOND);
-	return kind ? hash_source(source, kind) : 0;
+	if (!kind)
+		return 0;
+	ret = hash_source(source, kind);
+	if (!ret && source->file)
+		ret = content_stamp(source->file, &now);
+	/* It changes while it is read: what was hashed may be a mixture. */
+	return ret || !source->file || active_same_stamp(&now, &source->stamp) ? ret : -EBUSY;
 }
 
 static bool same_bytes(const struct sync_source *source, const struct dw_remote_item *item)
@@ -174,6 +181,27 @@ static bool settle(struct cache *cache, uint64_t node, struct sync_source *sourc
 	return same;
 }
 
+/*
+ * Is what was answered the state of the node? Not when it was removed, got another content, or took over another item
+ * meanwhile: then what is here is still to be sent, and what was sent will be removed. 1; 0; negative.
+ */
+static int is_still_its(struct database_connection *connection, const struct sync_subject *subject,
+			const struct dw_remote_item *item)
+{
+	sqlite3_stmt *query = database_statement(connection,
+						 "SELECT 1 FROM node WHERE id = ?1 AND parent IS NOT NULL AND "
+						 "ifnull(content, 0) = ?2 AND ifnull(remote, ?3) = ?3");
+	int ret;
+
+	sqlite3_bind_int64(query, 1, (int64_t)subject->row.id);
+	sqlite3_bind_int64(query, 2, (int64_t)subject->row.content);
+	database_bind_text(query, 3, item->id);
+	ret = database_step(connection, query);
+	if (query)
+		sqlite3_reset(query);
+	return ret;
+}
+
 /* The server has the bytes, in item. */
 static int accept(struct sync_job *job, const struct sync_subject *subject, struct sync_source *source,
 		  const struct dw_remote_item *item)
@@ -186,12 +214,17 @@ static int accept(struct sync_job *job, const struct sync_subject *subject, stru
 	struct database_connection *connection;
 	struct absorb *absorb;
 	bool settled = true;
-	int ret = absorb_begin(&absorb, job->sync->cache);
+	int its, ret = absorb_begin(&absorb, job->sync->cache);
 
 	if (ret)
 		return ret;
 	connection = absorb_connection(absorb);
-	if (source->file)
+	its = is_still_its(connection, subject, item);
+	if (its < 0) {
+		absorb_abandon(absorb);
+		return its;
+	}
+	if (source->file && its)
 		settled = settle(job->sync->cache, subject->row.id, source, connection, &origin);
 	if (!settled)
 		rest_again(connection, subject->row.id);
@@ -203,7 +236,7 @@ static int accept(struct sync_job *job, const struct sync_subject *subject, stru
 		absorb_abandon(absorb);
 		return ret;
 	}
-	if (source->file && settled)
+	if (source->file && its && settled)
 		bytes_are_there(connection, subject);
 	ret = absorb_finish(absorb);
 	if (!ret && !settled)

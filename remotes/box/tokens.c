@@ -12,10 +12,11 @@
 #include <string.h>
 #include <time.h>
 
-#define MARGIN 60000000000ull /* a token is renewed so long before its end */
-#define LOOK   50000000ull    /* nanoseconds between looks at the lock of another process */
-#define AGAIN  30000000000ull /* a refused app is tried again after this: an administrator may have let it in */
-#define LAPSED "the Box login is missing, expired or revoked; run: driveway login box"
+#define MARGIN	    60000000000ull /* a token is renewed so long before its end */
+#define LOOK	    50000000ull	   /* nanoseconds between looks at the lock of another process */
+#define AGAIN	    30000000000ull /* a refused app is tried again after this: an administrator may have let it in */
+#define TOKEN_AGAIN 1000000000ull  /* so is a refused developer token: nobody tells that it is good again */
+#define LAPSED	    "the Box login is missing, expired or revoked; run: driveway login box"
 
 struct box_tokens {
 	const struct box_settings *settings;
@@ -236,10 +237,17 @@ out:
 	return result;
 }
 
-/* Wait for the thread that renews. Under the lock. */
+/* Should this call wait until a developer token that was refused just now may be tried again? */
+static bool must_rest(const struct box_tokens *tokens, const struct dw_remote_call *call)
+{
+	return !tokens->renewing && !call->background && tokens->lapsed && tokens->settings->auth == BOX_AUTH_TOKEN &&
+	       now_monotonic() - tokens->lapsed_at < TOKEN_AGAIN;
+}
+
+/* Wait for the thread that renews, or for a token that rests. Under the lock. */
 static int wait_settled(struct box_tokens *tokens, struct dw_remote_call *call)
 {
-	while (tokens->renewing) {
+	while (tokens->renewing || must_rest(tokens, call)) {
 		struct timespec until;
 
 		clock_gettime(CLOCK_REALTIME, &until);
@@ -273,8 +281,15 @@ static bool is_app(const struct box_tokens *tokens)
 
 static bool still_lapsed(struct box_tokens *tokens)
 {
-	if (tokens->lapsed && is_app(tokens) && now_monotonic() - tokens->lapsed_at > AGAIN)
+	uint64_t passed = now_monotonic() - tokens->lapsed_at;
+
+	if (tokens->lapsed && is_app(tokens) && passed > AGAIN)
 		tokens->lapsed = false;
+	if (tokens->lapsed && tokens->settings->auth == BOX_AUTH_TOKEN && passed >= TOKEN_AGAIN) {
+		tokens->lapsed = false;
+		tokens->rejected[0] = 0;
+		adopt(tokens, tokens->login);
+	}
 	return tokens->lapsed && !reload(tokens);
 }
 
@@ -284,7 +299,9 @@ int box_tokens_get(struct box_tokens *tokens, struct dw_remote_call *call, char 
 
 	pthread_mutex_lock(&tokens->lock);
 	while (!result && !usable(tokens)) {
-		if (tokens->renewing) {
+		if (tokens->lapsed && reload(tokens))
+			continue;
+		if (tokens->renewing || must_rest(tokens, call)) {
 			result = wait_settled(tokens, call);
 			continue;
 		}

@@ -368,7 +368,7 @@ bool server_has(struct drive *drive, const char *name)
 	return access(path, F_OK) == 0;
 }
 
-static bool is_now(struct drive *drive, const char *name, const char *text)
+bool server_is(struct drive *drive, const char *name, const char *text)
 {
 	char path[512], bytes[4096];
 	ssize_t size;
@@ -381,17 +381,6 @@ static bool is_now(struct drive *drive, const char *name, const char *text)
 	size = read(fd, bytes, sizeof(bytes));
 	close(fd);
 	return size == (ssize_t)strlen(text) && memcmp(bytes, text, (size_t)size) == 0;
-}
-
-/* Or becomes so soon: news of an earlier step may still be on their way, and be followed by another one. */
-bool server_is(struct drive *drive, const char *name, const char *text)
-{
-	for (int i = 0; i < 100; i++) {
-		if (is_now(drive, name, text))
-			return true;
-		usleep(50000);
-	}
-	return false;
 }
 
 /* --- Operations ----------------------------------------------------------------------------------------- */

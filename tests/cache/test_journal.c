@@ -321,6 +321,197 @@ static void test_names(void **state)
 	drive_destroy(&drive);
 }
 
+/* Others change the bytes while we move it, and move it while we change the bytes: both changes stand. */
+static void test_moved_and_changed(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	put_file(&drive, "one", "first");
+	put_file(&drive, "two", "second");
+	settle(&drive);
+	assert_true(file_is(&drive, "one", "first"));
+	drive_faults(&drive, "changes:EIO:times=0\n");
+	usleep(100000);
+	server_write(&drive, "one", "theirs");
+	server_rename(&drive, "two", "theirs");
+	assert_int_equal(do_rename(&drive, ROOT, "one", ROOT, "ours", 0), 0);
+	put_file(&drive, "two", "our bytes");
+	settle(&drive);
+	drive_faults(&drive, "");
+	EVENTUALLY(file_is(&drive, "ours", "theirs"));
+	EVENTUALLY(file_is(&drive, "theirs", "our bytes"));
+	assert_int_equal(node_of(&drive, ROOT, "one"), 0);
+	assert_int_equal(node_of(&drive, ROOT, "two"), 0);
+	settle(&drive);
+	assert_true(server_is(&drive, "ours", "theirs"));
+	assert_true(server_is(&drive, "theirs", "our bytes"));
+	assert_int_equal(server_count(&drive), 2);
+	drive_destroy(&drive);
+}
+
+/* So do those whose temporary file was uploaded meanwhile; the server has the bytes all the time. */
+static void test_late_save(void **state)
+{
+	char before[128], after[128];
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	put_file(&drive, "document", "old");
+	put_file(&drive, "document.tmp", "new");
+	settle(&drive);
+	id_of(&drive, "document", before);
+	drive_faults(&drive, "upload:ENOSPC:times=0\n");
+	assert_int_equal(do_rename(&drive, ROOT, "document.tmp", ROOT, "document", 0), 0);
+	EVENTUALLY(drive.calls->upload == 3);
+	usleep(200000);
+	assert_true(server_is(&drive, "document", "old"));
+	assert_true(server_is(&drive, "document.tmp", "new"));
+	drive_unmap(&drive);
+	drive_faults(&drive, "");
+	drive_map(&drive, true);
+	assert_true(file_is(&drive, "document", "new"));
+	/* What makes room may not take it. */
+	assert_int_equal(do_setxattr(&drive, node_of(&drive, ROOT, "document"), "user.driveway.evict", "1"), -EBUSY);
+	/* The next try would come much later. */
+	put_file(&drive, "document", "new");
+	settle(&drive);
+	id_of(&drive, "document", after);
+	assert_string_equal(before, after);
+	assert_true(server_is(&drive, "document", "new"));
+	assert_int_equal(server_count(&drive), 1);
+	assert_int_equal(drive.calls->move, 0);
+	assert_int_equal(drive.calls->remove, 1);
+	drive_destroy(&drive);
+}
+
+/* A file is renamed over another one while it is sent as something new: the other one's new version is still to come.
+ */
+static void test_saved_while_sent(void **state)
+{
+	char before[128], after[128];
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	put_file(&drive, "document", "old");
+	settle(&drive);
+	id_of(&drive, "document", before);
+	drive_faults(&drive, "upload:delay:ms=400\n");
+	put_file(&drive, "document.tmp", "new");
+	EVENTUALLY(drive.calls->upload == 2);
+	assert_int_equal(do_rename(&drive, ROOT, "document.tmp", ROOT, "document", 0), 0);
+	settle(&drive);
+	assert_true(server_is(&drive, "document", "new"));
+	assert_false(server_has(&drive, "document.tmp"));
+	assert_true(file_is(&drive, "document", "new"));
+	id_of(&drive, "document", after);
+	assert_string_equal(before, after);
+	drive_destroy(&drive);
+}
+
+/* What is written to a file that stays open reaches the server when the program pauses, and not before. */
+static void test_left_open(void **state)
+{
+	uint64_t node, handle;
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	assert_int_equal(do_create(&drive, ROOT, "log", &node, &handle), 0);
+	settle(&drive);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(do_write(&drive, node, handle, "line", (uint64_t)i * 4), 4);
+		usleep(600000);
+		assert_true(server_is(&drive, "log", ""));
+	}
+	EVENTUALLY(server_is(&drive, "log", "linelinelineline"));
+	assert_int_equal(do_write(&drive, node, handle, "end", 16), 3);
+	EVENTUALLY(server_is(&drive, "log", "linelinelinelineend"));
+	do_close(&drive, node, handle);
+	settle(&drive);
+	drive_destroy(&drive);
+}
+
+/* What stands in the way is what another node sent, of which no answer came. */
+static void test_place_of_lost(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	put_file(&drive, "b", "was b");
+	settle(&drive);
+	drive_faults(&drive, "upload:done-UNKNOWN\nchanges:EIO:times=0\n");
+	put_file(&drive, "a", "was a");
+	EVENTUALLY(server_is(&drive, "a", "was a"));
+	drive_faults(&drive, "changes:EIO:times=0\n");
+	assert_int_equal(do_rename(&drive, ROOT, "a", ROOT, "c", 0), 0);
+	assert_int_equal(do_rename(&drive, ROOT, "b", ROOT, "a", 0), 0);
+	assert_int_equal(do_rename(&drive, ROOT, "c", ROOT, "b", 0), 0);
+	settle(&drive);
+	assert_true(server_is(&drive, "a", "was b"));
+	assert_true(server_is(&drive, "b", "was a"));
+	assert_int_equal(server_count(&drive), 2);
+	drive_destroy(&drive);
+}
+
+/* The server took a file, nobody heard of it, and it was removed here: nobody but the journal knows to remove it there.
+ */
+static void test_lost_and_removed(void **state)
+{
+	uint64_t folder, node, handle;
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	assert_int_equal(do_mkdir(&drive, ROOT, "folder", &folder), 0);
+	settle(&drive);
+	drive_faults(&drive, "upload:done-UNKNOWN:times=2\nchanges:EIO:times=0\n");
+	put_file(&drive, "file", "text");
+	assert_int_equal(do_create(&drive, folder, "below", &node, &handle), 0);
+	assert_int_equal(do_write(&drive, node, handle, "other", 0), 5);
+	do_close(&drive, node, handle);
+	EVENTUALLY(server_is(&drive, "file", "text") && server_is(&drive, "folder/below", "other"));
+	EVENTUALLY(drive.calls->upload >= 2);
+	assert_int_equal(do_unlink(&drive, ROOT, "file"), 0);
+	assert_int_equal(do_unlink(&drive, folder, "below"), 0);
+	assert_int_equal(do_rmdir(&drive, ROOT, "folder"), 0);
+	settle(&drive);
+	assert_int_equal(server_count(&drive), 0);
+	assert_int_equal(node_of(&drive, ROOT, "folder"), 0);
+	drive_destroy(&drive);
+}
+
+/* The same across a restart; and another file that took the name meanwhile is left alone. */
+static void test_lost_and_replaced(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	settle(&drive);
+	assert_int_equal(node_of(&drive, ROOT, "file"), 0);
+	drive_faults(&drive, "upload:done-UNKNOWN:times=2\nchanges:EIO:times=0\n");
+	put_file(&drive, "file", "text");
+	put_file(&drive, "other", "more");
+	EVENTUALLY(drive.calls->upload >= 2);
+	drive_unmap(&drive);
+	drive_faults(&drive, "*:OFFLINE:times=0\n");
+	drive_map(&drive, true);
+	assert_int_equal(do_unlink(&drive, ROOT, "file"), 0);
+	assert_int_equal(do_unlink(&drive, ROOT, "other"), 0);
+	put_file(&drive, "other", "new text");
+	drive_faults(&drive, "changes:EIO:times=0\n");
+	settle(&drive);
+	assert_false(server_has(&drive, "file"));
+	assert_true(server_is(&drive, "other", "new text"));
+	assert_int_equal(server_count(&drive), 1);
+	drive_destroy(&drive);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -339,6 +530,13 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_joined_folders),
 		cmocka_unit_test(test_moved_there),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_moved_and_changed),
+		cmocka_unit_test(test_late_save),
+		cmocka_unit_test(test_saved_while_sent),
+		cmocka_unit_test(test_left_open),
+		cmocka_unit_test(test_place_of_lost),
+		cmocka_unit_test(test_lost_and_removed),
+		cmocka_unit_test(test_lost_and_replaced),
 	};
 
 	drive_plugin(argc > 1 ? argv[1] : NULL);

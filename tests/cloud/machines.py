@@ -128,8 +128,12 @@ def settle(machines, emulator, limit=60):
         server, twice = emulator.tree()
         lines = [f'{path} is there twice' for path in twice]
         for machine, drive in machines:
-            lines += [f'{os.path.basename(drive)}: {line}' for line in
-                      differences(server, patiently(limit, 'comparing', tree_of, drive))]
+            try:
+                found = patiently(limit, 'comparing', tree_of, drive)
+            except FileNotFoundError as error:
+                lines.append(str(error))  # it went between the listing and the reading: not settled yet
+                continue
+            lines += [f'{os.path.basename(drive)}: {line}' for line in differences(server, found)]
         if not lines:
             return []
         if time.monotonic() > end:

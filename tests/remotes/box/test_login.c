@@ -303,6 +303,29 @@ static void test_renewal_in_trouble(void **state)
 	remote->ops->close(remote);
 }
 
+/* A developer token that Box refuses for a while is taken again without anybody's doing. */
+static void test_token_refused(void **state)
+{
+	static const char *const options[] = {"auth=token", NULL};
+	struct emulated *emulated = *state;
+	struct emulated_person person = {.follow = false};
+	char message[DW_REMOTE_MESSAGE_MAX], error[256] = "";
+	struct dw_remote *remote;
+	long before;
+
+	snprintf(person.answers[0], sizeof(person.answers[0]), "%s", emulated->token);
+	assert_int_equal(emulated_login(emulated, options, &person, error, sizeof(error)), 0);
+	assert_int_equal(emulated_open(emulated, "", NULL, &remote, message, sizeof(message)), 0);
+	assert_int_equal(quota(remote, message), 0);
+	json_decref(emulated_control(emulated, "POST", "faults", "{\"fault\":\"status\",\"status\":401,\"times\":2}"));
+	assert_int_equal(quota(remote, message), DW_REMOTE_LOGIN);
+	before = emulated_count(emulated, NULL);
+	assert_int_equal(quota(remote, message), DW_REMOTE_LOGIN);
+	assert_int_equal(emulated_count(emulated, NULL), before + 1);
+	assert_int_equal(quota(remote, message), 0);
+	remote->ops->close(remote);
+}
+
 static void test_answers_of_browsers(void **state)
 {
 	char message[128] = "", *code;
@@ -340,10 +363,19 @@ int main(int count, char **words)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_nobody),	TEST(test_browser),  TEST(test_paste),
-		TEST(test_credentials), TEST(test_jwt),	     TEST(test_token),
-		TEST(test_renewal),	TEST(test_revoked),  TEST(test_renewal_in_trouble),
-		TEST(test_trust),	TEST(test_mistakes), cmocka_unit_test(test_answers_of_browsers),
+		TEST(test_nobody),
+		TEST(test_browser),
+		TEST(test_paste),
+		TEST(test_credentials),
+		TEST(test_jwt),
+		TEST(test_token),
+		TEST(test_renewal),
+		TEST(test_revoked),
+		TEST(test_renewal_in_trouble),
+		TEST(test_trust),
+		TEST(test_mistakes),
+		TEST(test_token_refused),
+		cmocka_unit_test(test_answers_of_browsers),
 	};
 
 	if (count != 2)
