@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from box import TOKEN, Emulator  # noqa: E402
 from drive import Machine, Trouble, check_place, differences, digest_of, patiently, tree_of, work_folder  # noqa: E402
 
-TIMEOUT = 3
+TIMEOUT = 2
 BUSY = 1.5  # seconds that a busy machine may need for anything, the start of a service included
 RECOVERY = 40
 
