@@ -229,8 +229,7 @@ static struct slot *slot_of(struct active *active, uint64_t handle)
 	return slot && atomic_load(&slot->used) && slot->generation == handle >> 32 ? slot : NULL;
 }
 
-int active_claimed(struct cache *cache, const struct dw_request *req, uint64_t *handle, uint64_t *node,
-		   uint32_t *backing)
+int active_claimed(struct cache *cache, const struct dw_request *req, uint64_t *handle, uint64_t *node)
 {
 	uint64_t noted = req->notes->word[NOTE_HANDLE];
 	struct slot *slot;
@@ -243,7 +242,6 @@ int active_claimed(struct cache *cache, const struct dw_request *req, uint64_t *
 	if (slot && slot->request == req->id) {
 		*handle = noted - 1;
 		*node = slot->node;
-		*backing = slot->backing;
 		found = 1;
 	}
 	pthread_mutex_unlock(&cache->active->lock);

@@ -64,8 +64,7 @@ void active_put(struct cache *cache, struct active_node *active);
 int active_claim(struct cache *cache, struct active_node *node, const struct dw_request *req, uint32_t flags,
 		 uint64_t *handle);
 /* The handle that an earlier process claimed for req: 1; 0: it did not. */
-int active_claimed(struct cache *cache, const struct dw_request *req, uint64_t *handle, uint64_t *node,
-		   uint32_t *backing);
+int active_claimed(struct cache *cache, const struct dw_request *req, uint64_t *handle, uint64_t *node);
 /* flags of an open, node that it is of. -EBADF. */
 int active_handle(struct cache *cache, uint64_t handle, uint64_t *node, uint32_t *flags);
 /* Free the handle; node->lock is held, and the caller puts the hold that the claim took. False: it was free already.

@@ -12,7 +12,8 @@
 #include "support/text.h"
 
 #define COPY_PIECE (256u << 10)
-#define LOOK_EVERY 64 /* changes between looks at how full the disk is */
+#define LOOK_EVERY 64	      /* changes between looks at how full the disk is */
+#define REPEAT	   200000000u /* nanoseconds in which a read that failed may be asked for once more */
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -56,22 +57,34 @@ static void note_use(struct content *content)
 	content->used_changed = true;
 }
 
+/*
+ * Wait for [offset, stop). The kernel asks for a page once more at once when reading it ahead failed: who has waited
+ * for as long as the drive promises does not wait a second time for that. content.lock is held.
+ */
+static int wait_for(struct content *content, uint64_t offset, uint64_t stop, const volatile uint32_t *interrupted)
+{
+	uint64_t now = content_clock(), timeout = content->store->config.timeout;
+	bool jump = fetch_ahead(content, offset, stop);
+	int ret;
+
+	if (content->in_vain && now - content->in_vain < REPEAT && !fetch_is_here(content, offset, stop))
+		return -EIO;
+	ret = fetch_wait(content, offset, stop, now + timeout, jump, interrupted, NULL);
+	if (ret == -ETIMEDOUT)
+		ret = -EIO;
+	if (ret == -EIO && content_clock() - now >= timeout / 2)
+		content->in_vain = content_clock();
+	return ret;
+}
+
 /* Have [offset, stop) of the version here. content.lock is held. */
 static int have(struct content *content, uint64_t offset, uint64_t stop, bool nowait,
 		const volatile uint32_t *interrupted)
 {
-	const struct content_store *store = content->store;
-	uint64_t deadline = content_clock() + store->config.timeout;
-	bool jump;
-	int ret;
-
 	if (offset >= stop)
 		return 0;
-	if (!nowait) {
-		jump = fetch_ahead(content, offset, stop);
-		ret = fetch_wait(content, offset, stop, deadline, jump, interrupted, NULL);
-		return ret == -ETIMEDOUT ? -EIO : ret;
-	}
+	if (!nowait)
+		return wait_for(content, offset, stop, interrupted);
 	if (!fetch_is_here(content, offset, stop))
 		return -EAGAIN;
 	(void)fetch_ahead(content, offset, stop);

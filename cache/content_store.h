@@ -103,6 +103,7 @@ struct content {
 	bool used_changed; /* used or bytes; the row does not know yet */
 	struct flight *flights;
 	struct content_wait *waits;
+	uint64_t in_vain; /* CLOCK_MONOTONIC; when somebody last gave up after a long wait; 0: never */
 	struct content_stream streams[CONTENT_STREAMS];
 	uint64_t stream_clock;
 };

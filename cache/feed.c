@@ -15,6 +15,7 @@
 #define WAIT	     (60 * SECOND) /* in changes, in one go */
 #define PAUSE_FIRST  SECOND
 #define PAUSE_MOST   (30 * SECOND)
+#define PROBE	     (10 * SECOND) /* is long enough for a service that is there to say something small */
 #define PAUSE_LOGIN  (2 * SECOND)
 #define QUOTA_PERIOD (60 * (int64_t)SECOND)
 #define CHUNK	     256 /* nodes that the kernel is told of in one read of the database */
@@ -29,6 +30,7 @@ struct feed {
 	bool running;
 	pthread_t self;	      /* of the thread, while it is running */
 	_Atomic uint32_t cut; /* not zero: waiting in the feed ends; see feed_look */
+	_Atomic bool doubt;   /* see feed_doubt */
 	/* Whoever takes the first position holds this, and no other lock. */
 	pthread_mutex_t first;
 };
@@ -366,9 +368,16 @@ static int probe(struct cache *cache)
 	int ret;
 
 	cache_call(cache, &call, NULL);
+	if (cache->options.timeout > PROBE)
+		call.deadline = cache_clock() + PROBE;
 	call.background = true;
 	ret = cache->remote->ops->stat(cache->remote, &call, cache->remote->root, &to);
-	(void)cache_answered(cache, ret, &call);
+	if (ret == -ETIMEDOUT) {
+		ret = DW_REMOTE_OFFLINE;
+		cache_note_answer(cache, ret, "the service does not answer");
+	} else {
+		(void)cache_answered(cache, ret, &call);
+	}
 	items_clear(&one);
 	return ret;
 }
@@ -456,7 +465,7 @@ static void *run(void *argument)
 			ret = feed_prepare(cache, &call);
 			if (!ret)
 				ret = read_cursor(cache, cursor);
-		} else if (feeds && !cache_is_online(cache)) {
+		} else if (feeds && (atomic_exchange(&feed->doubt, false) || !cache_is_online(cache))) {
 			ret = probe(cache);
 			probed = true;
 		} else {
@@ -534,6 +543,17 @@ void feed_wake(struct feed *feed)
 	pthread_mutex_lock(&feed->lock);
 	if (!is_own_thread(feed)) {
 		feed->woken = true;
+		pthread_cond_signal(&feed->wake);
+	}
+	pthread_mutex_unlock(&feed->lock);
+}
+
+void feed_doubt(struct feed *feed)
+{
+	pthread_mutex_lock(&feed->lock);
+	if (!is_own_thread(feed)) {
+		atomic_store(&feed->doubt, true);
+		atomic_store(&feed->cut, 1);
 		pthread_cond_signal(&feed->wake);
 	}
 	pthread_mutex_unlock(&feed->lock);

@@ -6,9 +6,10 @@
  * writes the content file itself; all opens of the node until the last is closed are served the same way. Files with
  * set-user-id or set-group-id are never handed over: a write through the backing file would leave the bits.
  *
- * A replayed open finds its handle by its notes; a replayed release finds the generation of its slot gone and only
- * gives the backing id in its notes back (a second time finds nothing). What else is done here gives the same when it
- * is done twice.
+ * A replayed open finds its handle by its notes, gives it back and opens anew: what follows the claim (a truncation,
+ * the mark that the content is changed here) may not have been done, and nobody has heard of the handle. A replayed
+ * release finds the generation of its slot gone and only gives the backing id in its notes back (a second time finds
+ * nothing). What else is done here gives the same when it is done twice.
  */
 #include <errno.h>
 #include <string.h>
@@ -72,11 +73,23 @@ static void close_node(struct cache *cache, struct active_node *node, uint32_t b
 		database_rollback(connection);
 }
 
+/* A handle that nobody was told of. node->lock is held. */
+static void give_back(struct cache *cache, struct active_node *node, uint64_t handle)
+{
+	bool last;
+
+	if (!active_release(cache, node, handle, &last))
+		return;
+	if (last)
+		close_node(cache, node, node->backing);
+	active_put(cache, node);
+}
+
 /* node->lock is held. -EAGAIN: the content that was found is not the node's any more. */
 static int open_locked(struct cache *cache, const struct dw_request *req, struct active_node *node,
 		       const struct node_row *row, uint64_t seen, uint32_t flags, struct dw_open *out)
 {
-	bool chosen = !node->mode_chosen, last;
+	bool chosen = !node->mode_chosen;
 	uint64_t handle;
 	int ret = 0;
 
@@ -105,10 +118,7 @@ static int open_locked(struct cache *cache, const struct dw_request *req, struct
 			sync_opened(cache->sync);
 		return 0;
 	}
-	(void)active_release(cache, node, handle, &last);
-	if (last)
-		close_node(cache, node, node->backing);
-	active_put(cache, node);
+	give_back(cache, node, handle);
 	return ret;
 }
 
@@ -118,18 +128,13 @@ int files_open_node(struct cache *cache, const struct dw_request *req, const str
 	struct node_row now = *row;
 	struct active_node *node;
 	uint64_t handle, known;
-	uint32_t backing;
-	int ret;
+	int ret = active_get(cache, row->id, &node);
 
-	if (req->flags & DW_REQUEST_REPLAYED && active_claimed(cache, req, &handle, &known, &backing) &&
-	    known == row->id) {
-		answer_open(handle, flags, backing, out);
-		return 0;
-	}
-	ret = active_get(cache, row->id, &node);
 	if (ret)
 		return ret;
 	pthread_mutex_lock(&node->lock);
+	if (req->flags & DW_REQUEST_REPLAYED && active_claimed(cache, req, &handle, &known) && known == row->id)
+		give_back(cache, node, handle);
 	for (unsigned tries = 0; tries < OPEN_TRIES; tries++) {
 		ret = open_locked(cache, req, node, &now, seen, flags, out);
 		if (ret != -EAGAIN)

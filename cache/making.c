@@ -28,8 +28,16 @@ static int apply(struct database_connection *connection, struct cache *cache, co
 		.btime = now,
 		.content = content ? content_id(content) : 0,
 	};
+	struct content_stamp stamp;
 	int ret;
 
+	/* Its content file's time goes to the server, and is some milliseconds behind. */
+	if (content) {
+		ret = content_stamp(content, &stamp);
+		if (ret)
+			return ret;
+		row.mtime = entry_nanoseconds(stamp.modified);
+	}
 	if (folder->mode & DW_MODE_SETGID) {
 		row.gid = folder->gid;
 		if (node_is_folder(&row))

@@ -149,6 +149,8 @@ void cache_note_answer(struct cache *cache, int ret, const char *message)
 
 	if (turn < 0 && cache->feed)
 		feed_look(cache->feed);
+	if (ret == -ETIMEDOUT && cache->feed && cache_is_online(cache))
+		feed_doubt(cache->feed);
 	if (turn <= 0)
 		return;
 	if (cache->feed)

@@ -154,8 +154,14 @@ class Machine:
     def close(self):
         for drive in list(self.drives):
             try:
-                self.command('unmap', '--force', drive, limit=30, check=False)
+                # A drive whose service has just died is opening, and says so.
+                for _ in range(50):
+                    if self.command('unmap', '--force', drive, limit=30, check=False).returncode == 0:
+                        break
+                    time.sleep(0.1)
             except Trouble:
+                pass
+            if os.path.ismount(drive):
                 subprocess.run(['umount', '-f', '-l', drive], check=False)
         for name in ('service.log', 'keeper.log'):
             if os.path.exists(os.path.join(self.runtime, name)):

@@ -93,8 +93,8 @@ int killer_strike(struct killer *killer, int milliseconds)
 		pause_microseconds(200);
 	}
 	/* Mostly soon, also while it still takes up what its predecessor left; at times only once all is calm. */
-	pause_microseconds(killer_random(killer, 8) ? 500 + killer_random(killer, 29500)
-						    : 30000 + killer_random(killer, 70000));
+	pause_microseconds(killer_random(killer, 8) ? 500 + killer_random(killer, killer->life * 1000)
+						    : killer->life * 1000 + killer_random(killer, killer->life * 2000));
 	if (kill(pid, SIGKILL) == 0)
 		killer->kills++;
 	killer->service_pid = pid;

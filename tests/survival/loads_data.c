@@ -39,7 +39,9 @@ static void load_files(struct load *load)
 			LOAD_CHECK(load, load_write_all(fd, bytes, piece, (int64_t)at));
 			at += piece;
 		}
-		LOAD_CHECK(load, fstat(fd, &st) == 0 && st.st_size == (off_t)size);
+		if (!LOAD_CHECK(load, fstat(fd, &st) == 0 && st.st_size == (off_t)size))
+			load_wrong(load, "%s of round %u has %lld bytes instead of %zu", name, round,
+				   (long long)st.st_size, size);
 		LOAD_CHECK(load, close(fd) == 0);
 		fd = open(name, O_RDONLY | O_CLOEXEC);
 		LOAD_CHECK(load, fd >= 0);

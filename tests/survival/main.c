@@ -3,12 +3,15 @@
  * main.c - kill the service again and again under programs that must not notice
  *
  *    survival --driveway PROGRAM [--kills N] [--transport plain|io_uring] [--drive memory|local] [--seed N]
- *             [--option KEY=VALUE]... [--load NAME]...
+ *             [--option KEY=VALUE]... [--load NAME]... [--without NAME]... [--life MILLISECONDS]
+ *    survival FOLDER --driveway PROGRAM [--kills N] [--life MILLISECONDS] [--seed N] [--load NAME]... [--without
+ * NAME]...
  *
- * Works in a folder of its own below the working directory: the mirrored folder of a local drive, the mount point.
- * The runtime folder is below /tmp, as a socket's path is short. Exit status 0: nobody noticed anything and requests
- * were under way when the service died; 1: otherwise; 2: wrong use; 77: the drive cannot be mapped on that transport
- * here.
+ * With FOLDER, on the drive that is mapped there, which is left as the programs leave it; DRIVEWAY_RUNTIME_DIR says
+ * where its service is. Otherwise a drive is mapped and unmapped. Works in a folder of its own below the working
+ * directory: the mirrored folder of a local drive, the mount point. The runtime folder is below /tmp, as a socket's
+ * path is short. Exit status 0: nobody noticed anything and requests were under way when the service died; 1:
+ * otherwise; 2: wrong use; 77: the drive cannot be mapped on that transport here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -41,12 +44,16 @@
 struct arguments {
 	const char *driveway;
 	uint64_t kills;
+	uint32_t life; /* milliseconds, see struct killer */
 	const char *transport;
 	const char *drive;
 	const char *options[OPTIONS_MAX];
 	int option_count;
 	const char *only[LOADS_MAX];
 	int only_count;
+	const char *without[LOADS_MAX];
+	int without_count;
+	const char *mapped; /* folder of a drive; NULL: map one */
 	uint64_t seed;
 };
 
@@ -161,11 +168,6 @@ static int map_drive(struct session *session)
 	session->mapped = true;
 	if (!status_text(session, text))
 		return 1;
-	session->killer.keeper_pid = (int)json_sum(text, "keeper_pid");
-	if (session->killer.keeper_pid <= 0) {
-		printf("survival: status names no keeper_pid: %s\n", text);
-		return 1;
-	}
 	snprintf(source, sizeof(source), "\"%s\"", arguments->transport);
 	if (!strstr(text, source)) {
 		printf("skipped: the drive is not on transport %s here: %s\n", arguments->transport, text);
@@ -174,12 +176,18 @@ static int map_drive(struct session *session)
 	return 0;
 }
 
+static bool is_among(const char *const *names, int count, const char *name)
+{
+	for (int i = 0; i < count; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
 static bool wanted(const struct arguments *arguments, const char *name)
 {
-	for (int i = 0; i < arguments->only_count; i++)
-		if (strcmp(arguments->only[i], name) == 0)
-			return true;
-	return arguments->only_count == 0;
+	return (arguments->only_count == 0 || is_among(arguments->only, arguments->only_count, name)) &&
+	       !is_among(arguments->without, arguments->without_count, name);
 }
 
 static _Noreturn void load_process(struct session *session, struct load *load, const struct load_kind *kind)
@@ -323,22 +331,30 @@ static void report(const struct session *session, int64_t replays)
 		       session->shared->loads[i].operations, session->shared->loads[i].errors);
 	printf("survival of %s over %s: %" PRIu64 " kills, %" PRIu64 " operations, %" PRIu64
 	       " errors, %lld requests taken up, seed %" PRIu64 "\n",
-	       session->arguments->drive, session->arguments->transport, session->killer.kills, operations_of(session),
-	       errors_of(session), (long long)replays, session->arguments->seed);
+	       session->arguments->mapped ? "a mapped drive" : session->arguments->drive,
+	       session->arguments->mapped ? "its transport" : session->arguments->transport, session->killer.kills,
+	       operations_of(session), errors_of(session), (long long)replays, session->arguments->seed);
 }
 
 static int run(struct session *session)
 {
 	static char text[STATUS_ROOM];
 	int64_t replays_before, replays = -1;
-	int result = map_drive(session);
+	int result = session->arguments->mapped ? 0 : map_drive(session);
 
 	if (result)
 		return result;
-	status_text(session, text);
+	if (!status_text(session, text))
+		return 1;
+	session->killer.keeper_pid = (int)json_sum(text, "keeper_pid");
+	if (session->killer.keeper_pid <= 0) {
+		printf("survival: status names no keeper_pid: %s\n", text);
+		return 1;
+	}
 	replays_before = json_sum(text, "replays");
 	start_loads(session, data_loads);
 	start_loads(session, name_loads);
+	start_loads(session, saved_loads);
 	result = kill_all(session);
 	result += end_loads(session);
 	if (status_text(session, text))
@@ -357,13 +373,16 @@ static bool parse(int argc, char **argv, struct arguments *arguments)
 		{"kills", required_argument, NULL, 'k'},    {"transport", required_argument, NULL, 't'},
 		{"drive", required_argument, NULL, 'd'},    {"seed", required_argument, NULL, 's'},
 		{"driveway", required_argument, NULL, 'D'}, {"option", required_argument, NULL, 'o'},
-		{"load", required_argument, NULL, 'l'},	    {NULL, 0, NULL, 0},
+		{"load", required_argument, NULL, 'l'},	    {"without", required_argument, NULL, 'w'},
+		{"life", required_argument, NULL, 'L'},	    {NULL, 0, NULL, 0},
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "k:t:d:s:D:o:l:", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "k:t:d:s:D:o:l:w:L:", options, NULL)) != -1) {
 		if (option == 'k')
 			arguments->kills = strtoull(optarg, NULL, 10);
+		else if (option == 'L')
+			arguments->life = (uint32_t)strtoul(optarg, NULL, 10);
 		else if (option == 't')
 			arguments->transport = optarg;
 		else if (option == 'd')
@@ -376,16 +395,21 @@ static bool parse(int argc, char **argv, struct arguments *arguments)
 			arguments->options[arguments->option_count++] = optarg;
 		else if (option == 'l' && arguments->only_count < LOADS_MAX)
 			arguments->only[arguments->only_count++] = optarg;
+		else if (option == 'w' && arguments->without_count < LOADS_MAX)
+			arguments->without[arguments->without_count++] = optarg;
 		else
 			return false;
 	}
-	return optind == argc && arguments->driveway && arguments->kills &&
+	if (optind < argc)
+		arguments->mapped = argv[optind++];
+	return optind == argc && arguments->driveway && arguments->kills && arguments->life &&
+	       arguments->life < 100000 &&
 	       (strcmp(arguments->drive, "memory") == 0 || strcmp(arguments->drive, "local") == 0);
 }
 
 int main(int argc, char **argv)
 {
-	struct arguments arguments = {.kills = 100, .transport = "plain", .drive = "memory"};
+	struct arguments arguments = {.kills = 100, .life = 30, .transport = "plain", .drive = "memory"};
 	struct session session = {.arguments = &arguments, .runtime = "/tmp/driveway-survival-XXXXXX"};
 	int result;
 
@@ -394,12 +418,22 @@ int main(int argc, char **argv)
 	if (!parse(argc, argv, &arguments)) {
 		fprintf(stderr,
 			"usage: survival --driveway PROGRAM [--kills N] [--transport plain|io_uring]\n"
-			"                [--drive memory|local] [--seed N] [--option KEY=VALUE]... [--load NAME]...\n");
+			"                [--drive memory|local] [--seed N] [--option KEY=VALUE]... [--load NAME]...\n"
+			"                [--without NAME]... [--life MILLISECONDS] [FOLDER]\n");
 		return 2;
 	}
 	session.killer.state = arguments.seed * 2 + 1;
+	session.killer.life = arguments.life;
 	session.shared = mmap(NULL, sizeof(*session.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (session.shared == MAP_FAILED || !getcwd(session.base, sizeof(session.base) - 32)) {
+	if (session.shared == MAP_FAILED) {
+		perror("survival");
+		return 1;
+	}
+	if (arguments.mapped) {
+		snprintf(session.target, sizeof(session.target), "%s", arguments.mapped);
+		return run(&session) ? 1 : 0;
+	}
+	if (!getcwd(session.base, sizeof(session.base) - 32)) {
 		perror("survival");
 		return 1;
 	}

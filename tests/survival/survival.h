@@ -39,6 +39,7 @@ struct load_kind {
 
 extern const struct load_kind data_loads[];
 extern const struct load_kind name_loads[];
+extern const struct load_kind saved_loads[];
 
 /* May the load begin another round? */
 bool load_going(const struct load *load);
@@ -62,6 +63,7 @@ struct killer {
 	int keeper_pid;
 	int service_pid; /* the one killed last */
 	uint64_t kills;
+	uint32_t life;	/* milliseconds that most services live at most; three times as many at times */
 	uint64_t state; /* of its random numbers */
 };
 
