@@ -13,8 +13,8 @@
  *                                        +-----------------------------------------------> stale
  *
  * A developer token has nothing to be renewed by. Refused, it is tried again a second later: Box may have erred, or be
- * reached where the token is known. A call that somebody waits for rests until then, so that it fails only when Box has refused
- * the token since.
+ * reached where the token is known. A call that somebody waits for rests until then, so that it fails only when Box has
+ * refused the token since.
  *
  * One thread renews, the others wait for it; one process renews, the others wait for its lock (store.h) and take what
  * it wrote. New tokens are on disk, synced, before the first of them is used, because a refresh token works only once.
