@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -336,6 +337,8 @@ static int run(const struct options *options)
 		return 1;
 	}
 	raise_descriptors();
+	/* What a service that was killed leaves behind (channel/fuse/courier.h) is reaped here. */
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	for (uint32_t i = 0; i < KEEPER_DRIVES_MAX; i++)
 		keeper.drives[i].report_fd = -1;
 	keeper.stay = options->stay;

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 #include <time.h>
 
+#include "courier.h"
 #include "deadline.h"
 #include "decode.h"
 
@@ -109,18 +109,13 @@ void notifier_destroy(struct notifier *notifier)
 
 /* --- Sending --------------------------------------------------------------------------------------- */
 
-static void send_message(int fuse_fd, const struct fuse_out_header *message)
+static void send_message(struct courier *courier, int fuse_fd, const struct fuse_out_header *message)
 {
-	struct iovec part = {.iov_base = (void *)(uintptr_t)message, .iov_len = message->len};
-
 	for (int i = 0; i < RETRIES; i++) {
 		struct timespec pause = {.tv_nsec = RETRY_PAUSE};
+		int error = courier_deliver(courier, fuse_fd, message, message->len);
 
-		if (writev(fuse_fd, &part, 1) >= 0)
-			return;
-		if (errno == EINTR)
-			continue;
-		if (errno != ENOMEM)
+		if (error != -ENOMEM && error != -EAGAIN)
 			return;
 		nanosleep(&pause, NULL);
 	}
@@ -142,6 +137,7 @@ static void take_off(struct notifier *notifier, const struct fuse_out_header *me
 static void *notifier_run(void *context)
 {
 	struct notifier *notifier = context;
+	struct courier courier = COURIER_NONE;
 
 	pthread_mutex_lock(&notifier->lock);
 	while (!notifier->ending) {
@@ -153,13 +149,14 @@ static void *notifier_run(void *context)
 		}
 		notifier->sending = true;
 		pthread_mutex_unlock(&notifier->lock);
-		send_message(notifier->fuse_fd, message);
+		send_message(&courier, notifier->fuse_fd, message);
 		pthread_mutex_lock(&notifier->lock);
 		notifier->sending = false;
 		take_off(notifier, message);
 		pthread_cond_broadcast(&notifier->changed);
 	}
 	pthread_mutex_unlock(&notifier->lock);
+	courier_end(&courier);
 	return NULL;
 }
 

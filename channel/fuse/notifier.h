@@ -3,7 +3,8 @@
  * notifier.h - messages to the kernel that we begin: what it shall forget, and who shall look at a file again
  *
  * Sending one can block until a request on the same folder or file is answered (the kernel takes its locks), so
- * messages are queued and sent in order by a thread of their own, which starts with the first message.
+ * messages are queued and sent in order by a thread of their own, which starts with the first message. It has them
+ * delivered by a process of their own (courier.h).
  *
  * The queue lies in the drive's region, so a message that was queued is sent whatever happens to this process: the next
  * one finds it and sends it. A message that was being sent when the process died is sent twice, which does no harm: the
@@ -17,7 +18,7 @@
  *
  *    message life:   append -> waits -> being sent -> gone
  *                                ^          |
- *                                +--- ENOMEM: after a pause, up to some times
+ *                                +--- ENOMEM, no courier: after a pause, up to some times
  *
  * Any other error means that there is nothing to forget: the kernel does not know the name or file (ENOENT), a folder
  * that is said to be deleted is in use (EBUSY, ENOTEMPTY), or the drive is going away.

@@ -285,6 +285,75 @@ static void invalidations(void **state)
 	munmap(shared, sizeof(*shared));
 }
 
+/* A service that has the kernel forget a name as soon as a folder is being made beside it. */
+static pid_t start_forgetful_service(void)
+{
+	uint32_t made = atomic_load(&drive.state->made);
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (drive_serve(&drive, DW_FS_PERSISTENT, long_timeouts, false) != 0)
+		_exit(1);
+	while (atomic_load(&drive.state->made) == made)
+		usleep(1000);
+	if (notifier_invalidate_entry(drive.notifier, DW_NODE_ROOT, "known", false) != 0)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+/*
+ * The kernel waits for a folder's lock, which a program holds whose request only the next service answers. The service
+ * must be able to die meanwhile.
+ */
+static void dies_while_the_kernel_waits(void **state)
+{
+	pid_t service, client_pid;
+	struct stat st;
+	int status = -1;
+	uint32_t made;
+	bool ended = false;
+
+	open_drive();
+	assert_true(fake_add(drive.state, "known", DW_MODE_FILE | 0644, "abc") > 0);
+	service = start_forgetful_service();
+	wait_until_it_answers();
+	assert_int_equal(stat(drive_path(&drive, "known"), &st), 0);
+	drive.state->dawdle = 5000000;
+	made = atomic_load(&drive.state->made);
+	client_pid = fork();
+	if (client_pid == 0) {
+		close(drive.fuse_fd);
+		_exit(mkdir(drive_path(&drive, "held"), 0755) == 0 ? 0 : 1);
+	}
+	for (int i = 0; i < 1000 && atomic_load(&drive.state->made) == made; i++)
+		keep(5);
+	keep(200);
+	assert_true(atomic_load(&drive.region->notices_end) > 0); /* it waits, or nothing is proved */
+	drive.state->dawdle = 0;
+	kill(service, SIGKILL);
+	for (int i = 0; i < 200 && !ended; i++) {
+		keep(5);
+		ended = waitpid(service, NULL, WNOHANG) == service;
+	}
+	assert_true(ended);
+	if (drive.pump)
+		pump_kick(drive.pump);
+	service = start_caching_service();
+	for (int i = 0; i < 1000 && waitpid(client_pid, &status, WNOHANG) == 0; i++)
+		keep(5);
+	assert_int_equal(status, 0);
+	for (int i = 0; i < 1000 && atomic_load(&drive.region->notices_end) > 0; i++)
+		keep(5);
+	assert_int_equal(drive.region->notices_end, 0);
+	drive_abort(&drive);
+	end(service);
+	drive_close(&drive);
+	munmap(shared, sizeof(*shared));
+}
+
 /* A request that ends every service is answered EIO after the third; another one that waits is not blamed. */
 static void poison(void **state)
 {
@@ -336,6 +405,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(killed_nowait, clean_up),
 		cmocka_unit_test_teardown(killed_on_workers, clean_up),
 		cmocka_unit_test_teardown(invalidations, clean_up),
+		cmocka_unit_test_teardown(dies_while_the_kernel_waits, clean_up),
 		cmocka_unit_test_teardown(poison, clean_up),
 	};
 
