@@ -397,7 +397,11 @@ static int open_store(struct cache *cache, const struct dw_source *source, char 
 		ret = content_store_open(&cache->contents, &config);
 	}
 	if (ret && !*error)
-		snprintf(error, error_size, "the cache folder %s cannot be used: %s", folder, strerror(-ret));
+		snprintf(error, error_size, "the cache folder %s cannot be used: %s", folder,
+			 ret == -EPROTO	   ? "it was made by a newer version; give another folder with --cache"
+			 : ret == -EUCLEAN ? "it was made by an older version, or is damaged; give another folder with "
+					     "--cache (cache-format.md says how to find what was not sent)"
+					   : strerror(-ret));
 	return ret;
 }
 

@@ -65,7 +65,7 @@
 #ifndef CACHE_SCHEMA_SQL_H
 #define CACHE_SCHEMA_SQL_H
 
-#define DATABASE_FORMAT	    1
+#define DATABASE_FORMAT	    2
 #define DATABASE_DONE_SLOTS 4096
 
 static const char database_schema[] =

@@ -108,6 +108,14 @@ if [ ! -d build/demo/folder ]; then
 	echo 'This file lives in build/demo/folder.' > build/demo/folder/letters/hello
 fi
 
+map_box() {
+	mkdir -p -m 700 build/demo/box-login build/demo/box-cache
+	endpoint developer_token > build/demo/box-login/token
+	"$driveway" map drives/box box: --cache build/demo/box-cache -o "auth=token,state=$PWD/build/demo/box-login" \
+		-o "token-file=$PWD/build/demo/box-login/token,ca=$PWD/$emulator/ca.pem" \
+		-o "api-url=$(endpoint https api),upload-url=$(endpoint https upload)"
+}
+
 emulator_runs || ! is_mapped drives/box || "$driveway" unmap --force drives/box
 start_emulator
 for drive in $drives; do
@@ -118,11 +126,11 @@ for drive in $drives; do
 	archive) "$driveway" map drives/archive "archive:$archive" ;;
 	mirror) "$driveway" map drives/mirror local:build/demo/folder ;;
 	box)
-		mkdir -p -m 700 build/demo/box-login build/demo/box-cache
-		endpoint developer_token > build/demo/box-login/token
-		"$driveway" map drives/box box: --cache build/demo/box-cache -o "auth=token,state=$PWD/build/demo/box-login" \
-			-o "token-file=$PWD/build/demo/box-login/token,ca=$PWD/$emulator/ca.pem" \
-			-o "api-url=$(endpoint https api),upload-url=$(endpoint https upload)"
+		map_box || {
+			echo "The demonstration's cache cannot be used any more: it is put aside, and a new one is begun."
+			mv build/demo/box-cache "build/demo/box-cache.$(date +%s)"
+			map_box
+		}
 		;;
 	esac
 done
