@@ -30,6 +30,14 @@ size_t nodes_fold(struct cache *cache, const char *name, char *out)
 		out[length] = '\0';
 		return length;
 	}
+	/* ASCII, which most names are made of alone, needs no locale. */
+	for (; at < length && (unsigned char)name[at] < 0x80; at++)
+		out[at] = (char)(name[at] >= 'A' && name[at] <= 'Z' ? name[at] - 'A' + 'a' : name[at]);
+	put = at;
+	if (at == length) {
+		out[put] = '\0';
+		return put;
+	}
 	before = uselocale(cache->unicode);
 	while (at < length) {
 		wchar_t one;

@@ -40,15 +40,14 @@ const char *box_number(const char *id, enum dw_remote_type type)
 
 static bool parse_sha1(const char *text, uint8_t out[SHA1_BYTES])
 {
-	if (!text || strlen(text) != (size_t)2 * SHA1_BYTES ||
-	    strspn(text, "0123456789abcdefABCDEF") != (size_t)2 * SHA1_BYTES)
+	if (!text || strlen(text) != (size_t)2 * SHA1_BYTES)
 		return false;
 	for (size_t i = 0; i < SHA1_BYTES; i++) {
-		unsigned value;
+		int high = box_hex_digit(text[2 * i]), low = box_hex_digit(text[2 * i + 1]);
 
-		if (sscanf(text + 2 * i, "%2x", &value) != 1)
+		if (high < 0 || low < 0)
 			return false;
-		out[i] = (uint8_t)value;
+		out[i] = (uint8_t)(high * 16 + low);
 	}
 	return true;
 }

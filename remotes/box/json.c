@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "remotes/box/json.h"
 
+#include "support/text.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +31,15 @@ static size_t sequence_at(const unsigned char *text, size_t size)
 	return length;
 }
 
+int box_hex_digit(char c)
+{
+	char lower = (char)(c | 32);
+
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
 static int hex4(const char *text, size_t size)
 {
 	int value = 0;
@@ -36,14 +47,11 @@ static int hex4(const char *text, size_t size)
 	if (size < 4)
 		return -1;
 	for (size_t i = 0; i < 4; i++) {
-		char c = text[i], lower = (char)(c | 32);
+		int digit = box_hex_digit(text[i]);
 
-		if (c >= '0' && c <= '9')
-			value = value * 16 + (c - '0');
-		else if (lower >= 'a' && lower <= 'f')
-			value = value * 16 + (lower - 'a' + 10);
-		else
+		if (digit < 0)
 			return -1;
+		value = value * 16 + digit;
 	}
 	return value;
 }
@@ -133,7 +141,7 @@ bool box_json_copy(const json_t *object, const char *key, char *out, size_t size
 	int length = -1;
 
 	if (text)
-		length = snprintf(out, size, "%s", text);
+		length = text_copy(out, size, text) ? 0 : -1;
 	else if (json_is_integer(member))
 		length = snprintf(out, size, "%" JSON_INTEGER_FORMAT, json_integer_value(member));
 	else if (json_is_real(member))
@@ -174,6 +182,19 @@ static int64_t days_to(int64_t year, int64_t month, int64_t day)
 	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
+/* A number of at most most digits, and what stands behind it (0: anything may). */
+static bool read_part(const char **text, unsigned most, char behind, unsigned *out)
+{
+	const char *at = *text;
+
+	for (*out = 0; most > 0 && *at >= '0' && *at <= '9'; at++, most--)
+		*out = *out * 10 + (unsigned)(*at - '0');
+	if (at == *text || (behind && *at != behind))
+		return false;
+	*text = behind ? at + 1 : at;
+	return true;
+}
+
 struct dw_time box_json_time(const json_t *object, const char *key)
 {
 	const char *text = box_json_text(object, key);
@@ -181,14 +202,13 @@ struct dw_time box_json_time(const json_t *object, const char *key)
 	struct dw_time out = {0, 0};
 	int64_t zone = 0;
 	uint32_t digit = 100000000;
-	int used = 0;
 
-	if (!text ||
-	    sscanf(text, "%4u-%2u-%2uT%2u:%2u:%2u%n", &year, &month, &day, &hour, &minute, &second, &used) != 6)
+	if (!text || !read_part(&text, 4, '-', &year) || !read_part(&text, 2, '-', &month) ||
+	    !read_part(&text, 2, 'T', &day) || !read_part(&text, 2, ':', &hour) || !read_part(&text, 2, ':', &minute) ||
+	    !read_part(&text, 2, 0, &second))
 		return out;
 	if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 24 || minute > 59 || second > 60)
 		return out;
-	text += used;
 	if (*text == '.') {
 		for (text++; *text >= '0' && *text <= '9'; text++) {
 			out.nanoseconds += (uint32_t)(*text - '0') * digit;
@@ -196,9 +216,10 @@ struct dw_time box_json_time(const json_t *object, const char *key)
 		}
 	}
 	if (*text == '+' || *text == '-') {
-		if (sscanf(text + 1, "%2u:%2u", &zone_hour, &zone_minute) != 2)
+		zone = *text++ == '+' ? 1 : -1;
+		if (!read_part(&text, 2, ':', &zone_hour) || !read_part(&text, 2, 0, &zone_minute))
 			return (struct dw_time){0, 0};
-		zone = (int64_t)(zone_hour * 3600 + zone_minute * 60) * (*text == '+' ? 1 : -1);
+		zone *= (int64_t)(zone_hour * 3600 + zone_minute * 60);
 	}
 	out.seconds = days_to(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - zone;
 	return out;

@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What a digit of a hexadecimal number stands for; -1: it is none. */
+int box_hex_digit(char c);
 /* Read size bytes; NULL: they are no JSON, or there is no memory. */
 json_t *box_json_parse(const char *text, size_t size);
 
