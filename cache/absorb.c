@@ -33,11 +33,6 @@ int absorb_begin(struct absorb **out, struct cache *cache)
 	return 0;
 }
 
-void absorb_from_listing(struct absorb *absorb, int64_t number)
-{
-	absorb->listing = number;
-}
-
 struct database_connection *absorb_connection(struct absorb *absorb)
 {
 	return absorb->connection;
@@ -89,6 +84,7 @@ static void absorb_free(struct absorb *absorb)
 	for (size_t i = 0; i < absorb->count; i++)
 		free(absorb->told[i].name);
 	free(absorb->told);
+	free(absorb->first);
 	free(absorb);
 }
 
@@ -161,7 +157,7 @@ static int64_t nanoseconds_of(struct dw_time time)
 	return time.seconds * SECOND + time.nanoseconds;
 }
 
-static bool name_can_be_shown(struct cache *cache, const char *name)
+bool absorb_can_show(struct cache *cache, const char *name)
 {
 	char fold[NODE_FOLD_SIZE];
 	size_t length = strlen(name);
@@ -431,43 +427,6 @@ static int make_room(struct absorb *absorb, const struct node_row *folder, const
 	return ret ? ret : ROOM_LEFT_OUT;
 }
 
-/* A new row for an item, at a place that is free. */
-static int insert(struct absorb *absorb, const struct node_row *folder, const char *remote_parent,
-		  const struct absorb_seen *seen, bool pinned, bool tell)
-{
-	sqlite3_stmt *put = database_statement(
-		absorb->connection,
-		"INSERT INTO node(parent, name, fold, mode, uid, gid, size, mtime, ctime, atime, btime, pinned) "
-		"VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?8, ?9, ?10)");
-	const char *name = seen->item->name;
-	char fold[NODE_FOLD_SIZE];
-	size_t length = nodes_fold(absorb->cache, name, fold);
-	uint64_t id;
-	int ret;
-
-	sqlite3_bind_int64(put, 1, (int64_t)folder->id);
-	database_bind_text(put, 2, name);
-	sqlite3_bind_blob(put, 3, fold, (int)length, SQLITE_STATIC);
-	sqlite3_bind_int64(put, 4, seen->mode);
-	sqlite3_bind_int64(put, 5, seen->uid);
-	sqlite3_bind_int64(put, 6, seen->gid);
-	sqlite3_bind_int64(put, 7, (int64_t)seen->size);
-	sqlite3_bind_int64(put, 8, seen->mtime);
-	sqlite3_bind_int64(put, 9, seen->btime);
-	sqlite3_bind_int64(put, 10, pinned);
-	ret = database_run(absorb->connection, put);
-	if (ret)
-		return ret;
-	id = (uint64_t)database_inserted(absorb->connection);
-	absorb->pinned = absorb->pinned || pinned;
-	ret = absorb_store_item(absorb, id, remote_parent, seen);
-	if (!ret && seen->set && seen->set[0])
-		ret = properties_store_xattrs(absorb->connection, id, seen->set);
-	if (!ret && tell)
-		absorb_tell(absorb, ABSORB_ENTRY, folder->id, 0, name);
-	return ret;
-}
-
 /*
  * The item is new to us. Did we send it, by a call whose answer was lost? 1: then it has become the node's, or is to be
  * removed where the node is gone or has another item; 0: no.
@@ -513,7 +472,8 @@ static int add(struct absorb *absorb, const struct node_row *folder, const char 
 	if (ret != ROOM_FREE)
 		return ret < 0 ? ret : 0;
 	/* Nobody was told yet what is in a folder that is listed for the first time. */
-	return insert(absorb, folder, remote_parent, seen, folder->pinned, !listed || folder->listed);
+	ret = absorb_insert(absorb, folder, remote_parent, seen, folder->pinned, !listed || folder->listed);
+	return ret > 0 ? 0 : ret ? ret : -EEXIST;
 }
 
 /* The node goes where its item went. */
@@ -563,8 +523,8 @@ static int follow_content(struct absorb *absorb, struct node_row *row, const str
 		absorb_tell(absorb, ABSORB_ENTRY, row->parent, 0, seen->item->name);
 		ret = nodes_remove(absorb->connection, absorb->cache, &bare, true);
 		if (!ret)
-			ret = insert(absorb, folder, remote_parent, seen, row->pinned, true);
-		return ret ? ret : 1;
+			ret = absorb_insert(absorb, folder, remote_parent, seen, row->pinned, true);
+		return ret ? ret : -EEXIST;
 	}
 	if (row->content)
 		content_delete(absorb->cache->contents, absorb->connection, row->content);
@@ -735,6 +695,14 @@ int absorb_item(struct absorb *absorb, uint64_t parent, const struct dw_remote_i
 
 	if (!is_sound(item))
 		return 0;
+	if (absorb->first) {
+		ret = absorb_add_first(absorb, item);
+		if (ret)
+			return ret < 0 ? ret : 0;
+		/* Something is known here that it has to be compared with, and perhaps what follows, too. */
+		free(absorb->first);
+		absorb->first = NULL;
+	}
 	ret = is_in_gone(absorb, item->id);
 	if (ret)
 		return ret < 0 ? ret : 0;
@@ -744,7 +712,7 @@ int absorb_item(struct absorb *absorb, uint64_t parent, const struct dw_remote_i
 	known = !ret;
 	if (known && row.id == DW_NODE_ROOT)
 		return 0;
-	if (item->type == DW_REMOTE_OTHER || !name_can_be_shown(absorb->cache, text_of(item->name)))
+	if (item->type == DW_REMOTE_OTHER || !absorb_can_show(absorb->cache, text_of(item->name)))
 		return known ? absorb_gone(absorb, item->id) : 0;
 	if (known && node_is_folder(&row) != (item->type == DW_REMOTE_FOLDER)) {
 		ret = absorb_gone(absorb, item->id);

@@ -39,8 +39,9 @@ struct absorb; /* one batch: a transaction and the invalidations that it will ne
 /* Begins a writing transaction. -ENOMEM. */
 int absorb_begin(struct absorb **out, struct cache *cache);
 struct database_connection *absorb_connection(struct absorb *absorb);
-/* What follows comes from a listing with this number, and may be older than what was told since it began. */
-void absorb_from_listing(struct absorb *absorb, int64_t number);
+/* What follows is a page of folder from a listing with this number, and may be older than what was told since it began.
+ * absorb_item is given that folder. */
+int absorb_from_listing(struct absorb *absorb, uint64_t folder, int64_t number);
 /* parent: node of the folder that is being listed, or 0 to go by item->parent. */
 int absorb_item(struct absorb *absorb, uint64_t parent, const struct dw_remote_item *item);
 int absorb_gone(struct absorb *absorb, const char *remote);

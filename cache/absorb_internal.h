@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * absorb_internal.h - what the two files of absorb.h share
+ * absorb_internal.h - what the files of absorb.h share
  *
  *    absorb.c          the batch; items that are there, items that are gone
+ *    absorb_first.c    new rows; items of a folder that is listed for the first time
  *    absorb_answer.c   answers to our own calls, and nodes that are set aside
  */
 #ifndef CACHE_ABSORB_INTERNAL_H
@@ -24,6 +25,12 @@ struct absorb_told {
 	char *name;
 };
 
+/* The folder of a page, where nothing that is known here bears on what it brings. */
+struct absorb_first {
+	struct node_row folder;
+	char remote[DW_REMOTE_ID_MAX + 1];
+};
+
 struct absorb {
 	struct cache *cache;
 	struct database_connection *connection;
@@ -33,6 +40,7 @@ struct absorb {
 	bool replacing;	 /* cache->replacing counts this one */
 	int64_t listing; /* what is older than this was told before the listing began; INT64_MAX: it is none */
 	bool pinned;	 /* something that is to be kept here has come */
+	struct absorb_first *first; /* or NULL */
 };
 
 /* An item, and what it means for a row. */
@@ -45,6 +53,13 @@ struct absorb_seen {
 	int64_t mtime, btime;
 };
 
+/* A name that can be that of a node. */
+bool absorb_can_show(struct cache *cache, const char *name);
+/* A new row for an item. 1; 0: its place, or the item, is another node's, and nothing was done. */
+int absorb_insert(struct absorb *absorb, const struct node_row *folder, const char *remote_parent,
+		  const struct absorb_seen *seen, bool pinned, bool tell);
+/* An item of the page of absorb->first. 1: it has become a node, 0: it has to be looked at like any other. */
+int absorb_add_first(struct absorb *absorb, const struct dw_remote_item *item);
 /* What the kernel is told after the commit. No memory: the whole batch fails. */
 void absorb_tell(struct absorb *absorb, enum absorb_kind kind, uint64_t parent, uint64_t node, const char *name);
 int absorb_seen_read(struct absorb *absorb, const struct dw_remote_item *item, struct absorb_seen *out);

@@ -129,7 +129,7 @@ static int absorb_page(struct listing *listing, int64_t number, const struct ite
 	int ret = absorb_begin(&absorb, listing->cache);
 
 	if (!ret)
-		absorb_from_listing(absorb, number);
+		ret = absorb_from_listing(absorb, listing->folder, number);
 	for (size_t i = 0; !ret && i < page->count; i++)
 		ret = absorb_item(absorb, listing->folder, &page->list[i].item);
 	if (!absorb)
