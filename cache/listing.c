@@ -29,8 +29,20 @@ struct listing {
 	int error;
 };
 
+/* A page of a listing: asked for while the one before it is absorbed. */
+struct page {
+	struct workers_job job; /* first */
+	struct listing *listing;
+	const char *remote;		       /* the folder's id */
+	char cursor[DW_REMOTE_CURSOR_MAX + 1]; /* of the page; when it has come, of the next one */
+	struct items items;
+	struct dw_remote_call call;
+	int ret;
+	bool come; /* guarded by listings.lock */
+};
+
 struct listings {
-	struct workers *workers;
+	struct workers *workers, *askers;
 	pthread_mutex_t lock; /* a leaf */
 	pthread_cond_t changed;
 	struct listing *running;
@@ -51,6 +63,9 @@ int listings_start(struct listings **out, struct cache *cache)
 	pthread_cond_init(&listings->changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	ret = workers_create(&listings->workers, "dw-list", LISTERS);
+	/* As many: a lister that waits for a page must not wait for other listers. */
+	if (!ret)
+		ret = workers_create(&listings->askers, "dw-page", LISTERS);
 	if (ret) {
 		listings_stop(listings);
 		return ret;
@@ -63,6 +78,8 @@ void listings_stop(struct listings *listings)
 {
 	if (listings->workers)
 		workers_destroy(listings->workers);
+	if (listings->askers)
+		workers_destroy(listings->askers);
 	pthread_cond_destroy(&listings->changed);
 	pthread_mutex_destroy(&listings->lock);
 	free(listings);
@@ -214,29 +231,87 @@ static int sweep(struct listing *listing, int64_t number, int64_t generation)
 	return ret;
 }
 
+static void ask(struct page *page)
+{
+	struct cache *cache = page->listing->cache;
+	struct dw_remote_items to = {.item = items_take, .context = &page->items};
+
+	cache_call(cache, &page->call, NULL);
+	page->ret = cache->remote->ops->list(cache->remote, &page->call, page->remote, page->cursor, &to);
+	(void)cache_answered(cache, page->ret, &page->call);
+}
+
+static void run_ask(struct workers_job *job)
+{
+	struct page *page = (struct page *)job;
+	struct listings *listings = page->listing->cache->listings;
+
+	ask(page);
+	pthread_mutex_lock(&listings->lock);
+	page->come = true;
+	pthread_cond_broadcast(&listings->changed);
+	pthread_mutex_unlock(&listings->lock);
+}
+
+/* The page behind before, which has come, is asked for; await it in any case. */
+static void ask_ahead(struct page *page, const struct page *before)
+{
+	page->come = false;
+	memcpy(page->cursor, before->cursor, sizeof(page->cursor));
+	page->job.run = run_ask;
+	if (workers_submit(page->listing->cache->listings->askers, &page->job))
+		run_ask(&page->job);
+}
+
+static void await(struct page *page)
+{
+	struct listings *listings = page->listing->cache->listings;
+
+	pthread_mutex_lock(&listings->lock);
+	while (!page->come)
+		pthread_cond_wait(&listings->changed, &listings->lock);
+	pthread_mutex_unlock(&listings->lock);
+}
+
+static int take_page(struct page *page, int64_t number)
+{
+	int ret = page->ret ? page->ret : absorb_page(page->listing, number, &page->items);
+
+	items_clear(&page->items);
+	if (!ret)
+		page_has_come(page->listing);
+	if (ret == -ENOENT || ret == -ENOTDIR || ret == DW_REMOTE_TRASHED)
+		cache_log(page->listing->cache, 2, "a folder that was to be listed is gone: %s", page->call.message);
+	return ret;
+}
+
 static int list_pages(struct listing *listing, const char *remote, int64_t number)
 {
-	struct cache *cache = listing->cache;
-	char cursor[DW_REMOTE_CURSOR_MAX + 1] = "";
-	struct items page = {0};
-	struct dw_remote_items to = {.item = items_take, .context = &page};
-	struct dw_remote_call call;
+	struct page *pages = calloc(2, sizeof(*pages)), *page = pages, *next;
+	bool more;
 	int ret;
 
-	do {
-		cache_call(cache, &call, NULL);
-		ret = cache->remote->ops->list(cache->remote, &call, remote, cursor, &to);
-		(void)cache_answered(cache, ret, &call);
-		if (!ret)
-			ret = absorb_page(listing, number, &page);
-		items_clear(&page);
-		if (!ret)
-			page_has_come(listing);
-	} while (!ret && cursor[0] && !atomic_load(&cache->stopping));
-	if (!ret && cursor[0])
+	if (!pages)
+		return -ENOMEM;
+	pages[0].listing = pages[1].listing = listing;
+	pages[0].remote = pages[1].remote = remote;
+	ask(page);
+	for (;;) {
+		next = &pages[page == pages];
+		more = !page->ret && page->cursor[0] && !atomic_load(&listing->cache->stopping);
+		if (more)
+			ask_ahead(next, page);
+		ret = take_page(page, number);
+		if (more)
+			await(next);
+		if (ret || !more)
+			break;
+		page = next;
+	}
+	if (!ret && page->cursor[0])
 		ret = -ECANCELED;
-	if (ret == -ENOENT || ret == -ENOTDIR || ret == DW_REMOTE_TRASHED)
-		cache_log(cache, 2, "a folder that was to be listed is gone: %s", call.message);
+	items_clear(&next->items);
+	free(pages);
 	return ret;
 }
 

@@ -4,9 +4,10 @@
  *
  * One lister a folder, on a thread of a pool; those who need the folder wait for it, each as far as it has to: a lookup
  * until its name has come, a readdir until there is a row behind its offset, the others until the end. A page is a
- * transaction. The listing takes its number from meta.heard at the start; when the last page has come, children that
- * the server told nothing of since (node.heard is less) are gone, and the folder is listed in the generation that was
- * current when the listing began.
+ * transaction; the next one is asked for meanwhile, so that two are held at most, and they are absorbed in their order.
+ * The listing takes its number from meta.heard at the start; when the last page has come, children that the server told
+ * nothing of since (node.heard is less) are gone, and the folder is listed in the generation that was current when the
+ * listing began.
  *
  *    unlisted --------> being listed --------> listed (node.listed = generation)
  *        ^                   | error                    | generation raised, or nodes_unlist
