@@ -332,20 +332,51 @@ static void test_session_conflict(void **state)
 	drive_destroy(&drive);
 }
 
+/* Pages are asked for ahead: they come in their order, one that fails ends the listing, and what came before it stays.
+ */
+static void test_pages(void **state)
+{
+	struct drive drive;
+	uint64_t before = 0;
+	unsigned calls;
+	char name[8];
+
+	(void)state;
+	drive_make(&drive, "page", "2", NULL);
+	for (unsigned i = 0; i < 9; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		server_write(&drive, name, "text");
+		server_look(&drive);
+	}
+	calls = drive.calls->list;
+	drive_faults(&drive, "list:delay:ms=50:times=0\nlist:EIO:after=3\n");
+	assert_int_not_equal(node_of(&drive, ROOT, "f0"), 0);
+	assert_true(drive.calls->list - calls < 4);
+	assert_int_equal(node_of(&drive, ROOT, "f8"), 0);
+	assert_int_equal(drive.calls->list - calls, 4);
+	assert_int_not_equal(node_of(&drive, ROOT, "f8"), 0);
+	assert_int_equal(drive.calls->list - calls, 4 + 5);
+	for (unsigned i = 0; i < 9; i++) {
+		uint64_t node;
+
+		snprintf(name, sizeof(name), "f%u", i);
+		node = node_of(&drive, ROOT, name);
+		assert_true(node > before);
+		before = node;
+	}
+	assert_int_equal(drive.calls->list - calls, 4 + 5);
+	drive_destroy(&drive);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_offline),
-		cmocka_unit_test(test_short_absence),
-		cmocka_unit_test(test_login),
-		cmocka_unit_test(test_trouble),
-		cmocka_unit_test(test_lost_track),
-		cmocka_unit_test(test_pins),
-		cmocka_unit_test(test_ahead),
-		cmocka_unit_test(test_statfs),
-		cmocka_unit_test(test_durable_close),
-		cmocka_unit_test(test_session),
-		cmocka_unit_test(test_session_conflict),
+		cmocka_unit_test(test_offline), cmocka_unit_test(test_short_absence),
+		cmocka_unit_test(test_login),	cmocka_unit_test(test_trouble),
+		cmocka_unit_test(test_pages),	cmocka_unit_test(test_lost_track),
+		cmocka_unit_test(test_pins),	cmocka_unit_test(test_ahead),
+		cmocka_unit_test(test_statfs),	cmocka_unit_test(test_durable_close),
+		cmocka_unit_test(test_session), cmocka_unit_test(test_session_conflict),
 	};
 
 	drive_plugin(argc > 1 ? argv[1] : NULL);
