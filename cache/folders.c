@@ -111,9 +111,14 @@ int cache_readdir(struct dw_filesystem *fs, const struct dw_request *req, uint64
 		return ret == -ENOENT ? -ESTALE : ret;
 	if (!node_is_folder(&folder))
 		return -ENOTDIR;
-	if (listing_needed(cache, &folder))
-		return is_nowait(req) ? -EAGAIN : show_pages(cache, req, &folder, &after, listing);
-	ret = show_rows(cache, node, &after, listing, &any);
+	if (!listing_needed(cache, &folder))
+		ret = show_rows(cache, node, &after, listing, &any);
+	else if (is_nowait(req))
+		return -EAGAIN;
+	else
+		ret = show_pages(cache, req, &folder, &after, listing);
+	if (ret >= 0 && !offset)
+		listing_walk(cache, &folder);
 	return ret < 0 ? ret : 0;
 }
 

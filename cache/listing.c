@@ -16,6 +16,10 @@
 #define WATCH	    (SECOND / 50) /* how often who waits looks whether it was interrupted */
 #define BEGIN_AGAIN 3u		  /* times, when the service forgets a position in the list */
 #define SWEEP	    500		  /* children that are gone, in one transaction */
+#define WALKS	    8u
+#define WALK_AHEAD  3u	/* folders */
+#define WALK_LOOK   64u /* children among which they are looked for */
+#define WALK_BUSY   5u	/* listings that run: nothing is listed ahead beside more */
 
 struct listing {
 	struct workers_job job; /* first */
@@ -41,8 +45,17 @@ struct page {
 	bool come; /* guarded by listings.lock */
 };
 
+/* A folder whose folders programs list. */
+struct walk {
+	uint64_t parent; /* 0: free */
+	uint64_t last;	 /* the folder that was listed last */
+	uint64_t used;
+};
+
 struct listings {
 	struct workers *workers, *askers;
+	struct walk walks[WALKS]; /* guarded by lock */
+	uint64_t clock;
 	pthread_mutex_t lock; /* a leaf */
 	pthread_cond_t changed;
 	struct listing *running;
@@ -369,38 +382,43 @@ static void run(struct workers_job *job)
 
 /* --- Those who wait ------------------------------------------------------------------------------------ */
 
+/* Begin to list folder, which nobody does; lock is held. */
+static int begin(struct cache *cache, uint64_t folder, struct listing **out)
+{
+	struct listings *listings = cache->listings;
+	struct listing *listing = calloc(1, sizeof(*listing));
+	int ret;
+
+	if (!listing)
+		return -ENOMEM;
+	listing->job.run = run;
+	listing->cache = cache;
+	listing->folder = folder;
+	listing->users = 2;
+	listing->next = listings->running;
+	listings->running = listing;
+	ret = workers_submit(listings->workers, &listing->job);
+	if (ret) {
+		listings->running = listing->next;
+		free(listing);
+		return ret;
+	}
+	*out = listing;
+	return 0;
+}
+
 int listing_get(struct cache *cache, uint64_t folder, struct listing **out)
 {
 	struct listings *listings = cache->listings;
-	struct listing *listing;
 	int ret = 0;
 
 	pthread_mutex_lock(&listings->lock);
-	listing = find(listings, folder);
-	if (listing) {
-		listing->users++;
-	} else {
-		listing = calloc(1, sizeof(*listing));
-		if (!listing) {
-			ret = -ENOMEM;
-			goto out;
-		}
-		listing->job.run = run;
-		listing->cache = cache;
-		listing->folder = folder;
-		listing->users = 2;
-		listing->next = listings->running;
-		listings->running = listing;
-		ret = workers_submit(listings->workers, &listing->job);
-		if (ret) {
-			listings->running = listing->next;
-			free(listing);
-		}
-	}
-out:
+	*out = find(listings, folder);
+	if (*out)
+		(*out)->users++;
+	else
+		ret = begin(cache, folder, out);
 	pthread_mutex_unlock(&listings->lock);
-	if (!ret)
-		*out = listing;
 	return ret;
 }
 
@@ -460,4 +478,84 @@ int listing_complete(struct cache *cache, const struct dw_request *req, const st
 		ret = cache_errno(error);
 	listing_put(cache, listing);
 	return ret;
+}
+
+/* --- Ahead of a walk ------------------------------------------------------------------------------------ */
+
+/* The folder below parent that was listed before this one, or 0; this one takes its place. */
+static uint64_t walk_step(struct listings *listings, uint64_t parent, uint64_t folder)
+{
+	struct walk *walk = &listings->walks[0];
+	uint64_t last = 0;
+
+	pthread_mutex_lock(&listings->lock);
+	for (size_t i = 0; i < WALKS; i++) {
+		if (listings->walks[i].parent == parent) {
+			walk = &listings->walks[i];
+			last = walk->last;
+			break;
+		}
+		if (listings->walks[i].used < walk->used)
+			walk = &listings->walks[i];
+	}
+	*walk = (struct walk){.parent = parent, .last = folder, .used = ++listings->clock};
+	pthread_mutex_unlock(&listings->lock);
+	return last;
+}
+
+static void list_ahead(struct cache *cache, uint64_t folder)
+{
+	struct listings *listings = cache->listings;
+	struct listing *listing = NULL;
+	unsigned running = 0;
+
+	pthread_mutex_lock(&listings->lock);
+	for (listing = listings->running; listing; listing = listing->next)
+		running++;
+	if (running < WALK_BUSY && !find(listings, folder) && begin(cache, folder, &listing) == 0)
+		put(listing);
+	pthread_mutex_unlock(&listings->lock);
+}
+
+/* The folders that come behind last below parent, if the first of them is next: those behind that one, as they are to
+ * be listed. Their number. */
+static unsigned find_ahead(struct cache *cache, uint64_t parent, uint64_t last, uint64_t next, uint64_t out[WALK_AHEAD])
+{
+	struct database_connection *connection = database_read(cache->database);
+	uint64_t children[WALK_LOOK];
+	int count = nodes_children(connection, parent, last, children, WALK_LOOK);
+	unsigned folders = 0, found = 0;
+	bool begun = false;
+
+	for (int i = 0; i < count && folders < WALK_AHEAD; i++) {
+		struct node_row row;
+
+		if (nodes_read(connection, children[i], &row) || !node_is_folder(&row))
+			continue;
+		if (!begun && row.id != next)
+			break;
+		if (begun) {
+			folders++;
+			if (listing_needed(cache, &row))
+				out[found++] = row.id;
+		}
+		begun = true;
+	}
+	database_read_end(connection);
+	return found;
+}
+
+void listing_walk(struct cache *cache, const struct node_row *folder)
+{
+	uint64_t ahead[WALK_AHEAD], last;
+	unsigned count;
+
+	if (!folder->parent || !folder->has_remote || !cache_is_online(cache))
+		return;
+	last = walk_step(cache->listings, folder->parent, folder->id);
+	if (!last || last >= folder->id)
+		return;
+	count = find_ahead(cache, folder->parent, last, folder->id, ahead);
+	for (unsigned i = 0; i < count; i++)
+		list_ahead(cache, ahead[i]);
 }

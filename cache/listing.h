@@ -13,6 +13,10 @@
  *        ^                   | error                    | generation raised, or nodes_unlist
  *        +-------------------+--------------------------+
  *
+ * Who walks through a tree lists its folders one after the other, in the order in which readdir shows them. When a
+ * program has listed two neighbours in that order, the next few are listed ahead, and one more with each that it lists:
+ * no more than a few at a time, none when it stops, and never any for the listing of a single folder.
+ *
  * Threads: any. listings.lock is a leaf: the database is not touched while it is held.
  */
 #ifndef CACHE_LISTING_H
@@ -41,5 +45,7 @@ int listing_wait(struct cache *cache, struct listing *listing, uint64_t pages, u
 		 const volatile uint32_t *interrupted);
 /* Until it is over. Its error as cache_answered gives it. For whom needs the whole folder: rmdir, a rename onto it. */
 int listing_complete(struct cache *cache, const struct dw_request *req, const struct node_row *row);
+/* A program has begun to read folder. */
+void listing_walk(struct cache *cache, const struct node_row *folder);
 
 #endif

@@ -403,6 +403,67 @@ static void a_request_is_known_again(void **state)
 	database_rollback(connection);
 }
 
+/* Items of a folder that was never listed are put in at once, but not over what is known of them. */
+static void a_first_page_respects_what_is_here(void **state)
+{
+	const struct dw_remote_item page[] = {
+		item("10", "0", "a", DW_REMOTE_FILE, "v1"),	  item("11", "0", "folder", DW_REMOTE_FOLDER, "e1"),
+		item("12", "0", "no/name", DW_REMOTE_FILE, "v1"), item("13", "0", "b", DW_REMOTE_FILE, "v1"),
+		item("14", "0", "mine", DW_REMOTE_FILE, "v1"),	  item("5", "0", "here", DW_REMOTE_FILE, "v1"),
+		item("7", "0", "removed", DW_REMOTE_FILE, "v1"),
+	};
+	struct bench *bench = *state;
+	struct database_connection *connection;
+	struct node_row row;
+	uint64_t mine, moved;
+
+	tell(bench, item("1", "0", "other", DW_REMOTE_FOLDER, "e1"));
+	tell(bench, item("5", "0", "there", DW_REMOTE_FILE, "v1"));
+	moved = look(bench, 1, "there", &row);
+	mine = make_file(bench, 1, "Mine", NODE_FILE_MODE);
+	for (unsigned round = 0; round < 2; round++) {
+		struct absorb *absorb;
+
+		connection = database_write(bench->cache.database);
+		assert_int_equal(database_run(connection, database_statement(connection, "UPDATE node SET listed = 0")),
+				 0);
+		assert_int_equal(database_commit(connection), 0);
+		assert_int_equal(absorb_begin(&absorb, &bench->cache), 0);
+		assert_int_equal(absorb_from_listing(absorb, 1, 1), 0);
+		/* The first time the page ends before the item that is removed between the two. */
+		for (size_t i = 0; i < sizeof(page) / sizeof(*page) - !round; i++)
+			assert_int_equal(absorb_item(absorb, 1, &page[i]), 0);
+		assert_int_equal(absorb_finish(absorb), 0);
+		assert_int_not_equal(look(bench, 1, "a", &row), 0);
+		assert_true(row.has_remote && row.size == 5 && row.dirty == 0);
+		assert_int_not_equal(look(bench, 1, "folder", &row), 0);
+		assert_true(node_is_folder(&row) && row.size == 0);
+		assert_int_not_equal(look(bench, 1, "b", &row), 0);
+		assert_int_equal(look(bench, 1, "Mine", &row), mine);
+		assert_false(row.has_remote);
+		assert_int_equal(count(bench, "SELECT count(*) FROM node WHERE hides"), 1);
+		assert_int_equal(look(bench, 1, "here", &row), moved);
+		assert_int_equal(look(bench, 1, "there", &row), 0);
+		assert_int_equal(look(bench, 1, "removed", &row), 0);
+		assert_int_equal(count(bench, "SELECT count(*) FROM node"), 7);
+		if (!round) {
+			tell(bench, item("7", "0", "removed", DW_REMOTE_FILE, "v1"));
+			/* What the feed tells of a folder that was never listed is not kept. */
+			assert_int_equal(look(bench, 1, "removed", &row), 0);
+			connection = database_write(bench->cache.database);
+			assert_int_equal(
+				database_run(connection,
+					     database_statement(connection, "INSERT INTO buried VALUES(x'37')")),
+				0);
+			assert_int_equal(database_commit(connection), 0);
+		}
+	}
+	assert_int_equal(count(bench, "SELECT count(*) FROM node WHERE remote = x'3130' AND remote_parent = x'30' AND "
+				      "remote_name = x'61' AND etag = x'7631' AND version = x'7631' AND "
+				      "remote_size = 5 AND rights = 15"),
+			 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, unmake)
 
 int main(void)
@@ -419,6 +480,7 @@ int main(void)
 		TEST(hostile_items_do_no_harm),
 		TEST(properties_come_back_as_they_went),
 		TEST(a_request_is_known_again),
+		TEST(a_first_page_respects_what_is_here),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "tests/cache/drive.h"
@@ -332,6 +333,108 @@ static void test_session_conflict(void **state)
 	drive_destroy(&drive);
 }
 
+/* What is on the server is new to the drive, and the feed has nothing to tell of it. */
+static void begin_anew(struct drive *drive)
+{
+	char command[128];
+
+	drive_unmap(drive);
+	snprintf(command, sizeof(command), "rm -rf %s/cache", drive->folder);
+	assert_int_equal(system(command), 0);
+	drive_map(drive, false);
+}
+
+/* Pages are asked for ahead: they come in their order, one that fails ends the listing, and what came before it stays.
+ */
+static void test_pages(void **state)
+{
+	struct drive drive;
+	uint64_t before = 0;
+	unsigned calls;
+	char name[8];
+
+	(void)state;
+	drive_make(&drive, "page", "2", NULL);
+	for (unsigned i = 0; i < 9; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		server_write(&drive, name, "text");
+		server_look(&drive);
+	}
+	begin_anew(&drive);
+	calls = drive.calls->list;
+	drive_faults(&drive, "list:delay:ms=50:times=0\nlist:EIO:after=3\n");
+	assert_int_not_equal(node_of(&drive, ROOT, "f0"), 0);
+	assert_true(drive.calls->list - calls < 4);
+	assert_int_equal(node_of(&drive, ROOT, "f8"), 0);
+	assert_int_equal(drive.calls->list - calls, 4);
+	assert_int_not_equal(node_of(&drive, ROOT, "f8"), 0);
+	assert_int_equal(drive.calls->list - calls, 4 + 5);
+	for (unsigned i = 0; i < 9; i++) {
+		uint64_t node;
+
+		snprintf(name, sizeof(name), "f%u", i);
+		node = node_of(&drive, ROOT, name);
+		assert_true(node > before);
+		before = node;
+	}
+	assert_int_equal(drive.calls->list - calls, 4 + 5);
+	drive_destroy(&drive);
+}
+
+static bool show_all(struct dw_listing *listing, const char *name, size_t length, uint64_t next,
+		     const struct dw_entry *entry)
+{
+	(void)listing;
+	(void)name;
+	(void)length;
+	(void)next;
+	(void)entry;
+	return true;
+}
+
+/* A program reads the folder, which is called name; so many calls it has cost in the end. */
+static unsigned list_one(struct drive *drive, const char *name, unsigned expected)
+{
+	struct dw_listing listing = {.add = show_all};
+	uint64_t node = node_of(drive, ROOT, name);
+	unsigned before = drive->calls->list;
+	struct request r;
+
+	assert_int_not_equal(node, 0);
+	assert_int_equal(drive->fs->ops->readdir(drive->fs, request_new(drive, &r), node, 0, 0, &listing), 0);
+	EVENTUALLY(drive->calls->list - before >= expected);
+	usleep(50000);
+	return drive->calls->list - before;
+}
+
+/* Folders are listed ahead for who goes through them, and for nobody else. */
+static void test_walk(void **state)
+{
+	struct drive drive;
+	char path[128];
+
+	(void)state;
+	drive_make(&drive, NULL);
+	for (char i = 'a'; i <= 'j'; i++) {
+		snprintf(path, sizeof(path), "%s/server/%c", drive.folder, i);
+		assert_int_equal(mkdir(path, 0755), 0);
+		server_look(&drive);
+	}
+	begin_anew(&drive);
+	assert_int_equal(list_one(&drive, "a", 1), 1);
+	assert_int_equal(list_one(&drive, "a", 0), 0);
+	assert_int_equal(list_one(&drive, "c", 1), 1);
+	/* The second of two neighbours, and three ahead. */
+	assert_int_equal(list_one(&drive, "d", 4), 4);
+	assert_int_equal(list_one(&drive, "d", 0), 0);
+	assert_int_equal(list_one(&drive, "e", 1), 1);
+	assert_int_equal(list_one(&drive, "f", 1), 1);
+	/* Somewhere else. */
+	assert_int_equal(list_one(&drive, "b", 1), 1);
+	assert_int_equal(list_one(&drive, "j", 1), 1);
+	drive_destroy(&drive);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -339,6 +442,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_short_absence),
 		cmocka_unit_test(test_login),
 		cmocka_unit_test(test_trouble),
+		cmocka_unit_test(test_pages),
+		cmocka_unit_test(test_walk),
 		cmocka_unit_test(test_lost_track),
 		cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_ahead),

@@ -103,6 +103,39 @@ static void test_mended(void **state)
 	assert_null(box_json_parse("", 0));
 }
 
+static void test_times(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t seconds;
+		uint32_t nanoseconds;
+	} times[] = {
+		{"1970-01-01T00:00:01Z", 1, 0},
+		{"1969-12-31T23:59:59Z", -1, 0},
+		{"2012-12-12T10:53:43.123456789123-08:00", 1355338423, 123456789},
+		{"2012-12-12T10:53:43+05:30", 1355289823, 0},
+		{"2020-02-29T00:00:00", 1582934400, 0},
+		{"2020-13-01T00:00:00Z", 0, 0},
+		{"2020-02-29", 0, 0},
+		{"2020-02-29T00:00:", 0, 0},
+		{"2020-02-29T00:00:00+", 0, 0},
+		{"2020-02-29T00:00:00+01", 0, 0},
+		{"02020-02-29T00:00:00Z", 0, 0},
+		{"-020-02-29T00:00:00Z", 0, 0},
+		{"", 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++) {
+		json_t *json = json_pack("{s:s}", "t", times[i].text);
+		struct dw_time time = box_json_time(json, "t");
+
+		assert_int_equal(time.seconds, times[i].seconds);
+		assert_int_equal(time.nanoseconds, times[i].nanoseconds);
+		json_decref(json);
+	}
+}
+
 static void test_content(void **state)
 {
 	char version[BOX_NUMBER_MAX];
@@ -166,8 +199,8 @@ static void test_mutations(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whole),	cmocka_unit_test(test_refused),	  cmocka_unit_test(test_mended),
-		cmocka_unit_test(test_content), cmocka_unit_test(test_mutations),
+		cmocka_unit_test(test_whole), cmocka_unit_test(test_refused), cmocka_unit_test(test_mended),
+		cmocka_unit_test(test_times), cmocka_unit_test(test_content), cmocka_unit_test(test_mutations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
