@@ -195,6 +195,30 @@ static bool must_rest(struct chain *chain, const struct node_row *row)
 	return writers != 0;
 }
 
+/*
+ * The links from first on wait for one another. One that has an item gives way, since that can be moved somewhere for a
+ * while: *task is that, or stays as it is where there is none. 1; negative.
+ */
+static int break_circle(struct chain *chain, size_t first, struct sync_task *task)
+{
+	for (size_t i = first; i < chain->length; i++) {
+		struct node_row row;
+		int ret;
+
+		if (!chain->links[i].node)
+			continue;
+		ret = nodes_read(chain->connection, chain->links[i].node, &row);
+		if (ret)
+			return ret;
+		if (row.has_remote) {
+			*task = chain->links[i];
+			break;
+		}
+	}
+	task->aside = task->node != 0;
+	return 1;
+}
+
 /* Follow what stands in the way of *task until something can run: 1 and *task is that; 0: it has to wait. */
 static int clear_the_way(struct chain *chain, struct sync_task *task)
 {
@@ -209,13 +233,9 @@ static int clear_the_way(struct chain *chain, struct sync_task *task)
 		ret = retry_at(chain, task, &when);
 		if (ret <= 0 || when > chain->now)
 			return ret < 0 ? ret : 0;
-		for (size_t i = 0; i < chain->length; i++) {
-			if (same_task(&chain->links[i], task)) {
-				/* They wait for one another: this one gives way. */
-				task->aside = task->node != 0;
-				return 1;
-			}
-		}
+		for (size_t i = 0; i < chain->length; i++)
+			if (same_task(&chain->links[i], task))
+				return break_circle(chain, i, task);
 		chain->links[chain->length] = *task;
 		if (task->node) {
 			ret = nodes_read(chain->connection, task->node, &row);

@@ -326,16 +326,20 @@ static int move_item(struct sync_job *job, const struct sync_subject *subject, c
 	return ret;
 }
 
-/* Nodes, or a node and a folder that is to be removed, stand in one another's way: this node goes to the folder that it
- * belongs in, with a name that nobody else uses, for as long as that takes. */
+/*
+ * Nodes, or a node and a folder that is to be removed, stand in one another's way: this node goes to the folder that it
+ * belongs in, or where that is not there yet stays where it is, with a name that nobody else uses, for as long as that
+ * takes.
+ */
 static int step_aside(struct sync_job *job, const struct sync_subject *subject, struct dw_remote_call *call)
 {
+	const char *parent = subject->parent[0] ? subject->parent : subject->item.remote_parent;
 	char name[64];
 
-	if (!subject->row.has_remote || !subject->parent[0])
+	if (!subject->row.has_remote || !parent[0])
 		return -EBUSY;
 	(void)text_format(name, sizeof(name), ".driveway-%" PRIx64 "-%" PRIx64, subject->row.id, (uint64_t)cache_now());
-	return move_item(job, subject, subject->parent, name, call);
+	return move_item(job, subject, parent, name, call);
 }
 
 static int clear_dirty(struct sync_job *job, const struct sync_subject *subject, uint32_t bits)

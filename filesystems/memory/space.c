@@ -201,14 +201,14 @@ static uint64_t hole_at(struct memory *memory, uint64_t id, uint64_t offset, uin
 	return hole;
 }
 
-/* The size that a copy makes the target have at least. */
-static int extend_to(struct memory *memory, uint64_t id, uint64_t size, uint64_t limit)
+/* The file is so large at least, and reads as zeros from where it ended. */
+static int extend_to(struct memory *memory, uint64_t id, uint64_t size)
 {
 	memory_begin(memory);
 	struct node *node = node_find(memory, id);
 	if (!node)
 		return memory_cancel(memory, -ESTALE);
-	content_extend(memory, node, size, limit);
+	content_extend(memory, node, size, size);
 	return memory_finish(memory, NULL, 0);
 }
 
@@ -224,7 +224,7 @@ static int copy(struct memory *memory, uint64_t node_in, uint64_t offset_in, uin
 		uint64_t hole = minimum(hole_at(memory, node_in, from, size - *done),
 					hole_at(memory, node_out, to, size - *done));
 		if (hole) {
-			error = extend_to(memory, node_out, to + hole, to);
+			error = extend_to(memory, node_out, to + hole);
 			if (!error)
 				*done += hole;
 			continue;

@@ -134,6 +134,29 @@ static void test_upside_down(void **state)
 	drive_destroy(&drive);
 }
 
+/* A new folder takes the place of another one, which comes to lie in it under that name. */
+static void test_into_its_namesake(void **state)
+{
+	uint64_t folder, outer, node, handle;
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.3", NULL);
+	assert_int_equal(do_mkdir(&drive, ROOT, "name", &folder), 0);
+	settle(&drive);
+	assert_int_equal(do_rename(&drive, ROOT, "name", ROOT, "other", 0), 0);
+	assert_int_equal(do_mkdir(&drive, ROOT, "name", &outer), 0);
+	assert_int_equal(do_rename(&drive, ROOT, "other", outer, "name", 0), 0);
+	assert_int_equal(do_create(&drive, outer, "file", &node, &handle), 0);
+	assert_int_equal(do_write(&drive, node, handle, "text", 0), 4);
+	do_close(&drive, node, handle);
+	settle(&drive);
+	assert_true(server_has(&drive, "name/name"));
+	assert_true(server_is(&drive, "name/file", "text"));
+	assert_int_equal(server_count(&drive), 1);
+	drive_destroy(&drive);
+}
+
 /* More than is looked at in one go wait for a folder that cannot be made: others pass. */
 static void test_refused_folder(void **state)
 {
@@ -521,6 +544,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_exchange),
 		cmocka_unit_test(test_out_of_removed_folder),
 		cmocka_unit_test(test_upside_down),
+		cmocka_unit_test(test_into_its_namesake),
 		cmocka_unit_test(test_refused_folder),
 		cmocka_unit_test(test_conflict),
 		cmocka_unit_test(test_same_name),

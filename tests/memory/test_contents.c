@@ -192,6 +192,14 @@ static void test_copy(void **state)
 	assert_int_equal(attr_of(fs, target).blocks, 8);
 	assert_int_equal(do_read(fs, target, got, 20, 3u << 20), 10);
 	assert_memory_equal(got, data, 10);
+	/* And hides what stood behind the end, in a block that the file still has. */
+	assert_int_equal(do_write(fs, out, data, 4096, 0), 4096);
+	assert_int_equal(do_truncate(fs, out, 100), 0);
+	assert_int_equal(fs->ops->copy_file_range(fs, request_new(&r), sparse, 0, 0, out, 0, 3000, 8192, &done), 0);
+	assert_int_equal(done, 8192);
+	assert_int_equal(do_read(fs, out, got, 11192, 100), 11092);
+	memset(data, 0, 11092);
+	assert_memory_equal(got, data, 11092);
 	free(data);
 	free(got);
 }
