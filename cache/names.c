@@ -228,14 +228,14 @@ static bool can_supersede(struct cache *cache, const struct node_row *row, const
 static void make_ready(struct cache *cache, const struct node_row *row, uint64_t *content)
 {
 	struct content *file;
-	bool timed;
+	bool was_local;
 
 	if (content_get(cache->contents, row->content, &file))
 		return;
-	/* The time of what the server has not got is that of its file; of what it has, it is the row's. */
-	timed = content_is_local(file) && row->dirty & DIRTY_CONTENT;
+	was_local = content_is_local(file);
+	/* The time of what the server has not got is that of its file. */
 	if (content_is_whole(file) && content_modify(file) == 0 &&
-	    (timed || content_set_modified(file, entry_time(row->mtime)) == 0) && content_sync(file) == 0)
+	    (was_local || content_set_modified(file, entry_time(row->mtime)) == 0) && content_sync(file) == 0)
 		*content = row->content;
 	content_put(file);
 }
