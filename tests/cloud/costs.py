@@ -9,7 +9,6 @@ the emulator writes down all calls; every row must be known here, and everything
 has what was counted. Saves must make a new version of the very item that the file was before.
 """
 
-import argparse
 import os
 import re
 import shutil
@@ -22,7 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 import editors  # noqa: E402
 from box import TOKEN, Emulator  # noqa: E402
-from drive import Machine, Trouble, check_place, patiently, work_folder  # noqa: E402
+from drive import Machine, Trouble, check_place, parser_of, patiently, remove_work, run_test, work_folder  # noqa: E402
 
 HEADING = '## What work on a drive costs'
 # The feed may tell of a change before its answer is here; then it has to be looked at. So what costs more is tried once more.
@@ -204,31 +203,17 @@ class Test:
             self.check_save(what, number, there, self.entries())
         return counted
 
-    def close(self):
+    def close(self, keep):
         self.machine.close()
         self.emulator.stop()
-        if self.arguments.keep:
-            print('kept:', self.work)
-        else:
-            shutil.rmtree(self.work, ignore_errors=True)
+        remove_work(self.work, keep)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('driveway')
-    parser.add_argument('emulator')
-    parser.add_argument('document')
-    parser.add_argument('--keep', action='store_true')
-    arguments = parser.parse_args()
+    arguments = parser_of(__doc__, 'driveway', 'emulator', 'document').parse_args()
     check_place()
     test = Test(arguments)
-    try:
-        test.run()
-    except (Trouble, OSError) as trouble:
-        test.wrong(f'{type(trouble).__name__} {trouble}')
-    finally:
-        test.close()
-    return 1 if test.failed else 0
+    return run_test(test, arguments.keep, test.run)
 
 
 if __name__ == '__main__':

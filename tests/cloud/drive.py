@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the tests of cloud drives share: a service of one's own, drives mapped on it, trees that are compared."""
 
+import argparse
 import hashlib
 import json
 import os
@@ -171,6 +172,34 @@ class Machine:
 
 def work_folder(name):
     return os.path.realpath(tempfile.mkdtemp(prefix=name + '.', dir=os.getcwd()))
+
+
+def parser_of(description, *words):
+    """The command line of a test: words, and --keep."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for word in words:
+        parser.add_argument(word)
+    parser.add_argument('--keep', action='store_true')
+    return parser
+
+
+def remove_work(work, keep):
+    if keep:
+        print('kept:', work)
+    else:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def run_test(test, keep, *steps):
+    """Do the steps of test, and end it; the exit status."""
+    try:
+        for step in steps:
+            step()
+    except (Trouble, OSError) as trouble:
+        test.wrong(f'{type(trouble).__name__} {trouble}')
+    finally:
+        test.close(keep)
+    return 1 if test.failed else 0
 
 
 def check_place():

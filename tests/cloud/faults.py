@@ -11,11 +11,9 @@ timeout; changes never fail. Afterwards everything is on the server, once. Then 
 drive maps from its cache, reads what it has, takes changes, and brings them up when the server is back.
 """
 
-import argparse
 import errno
 import hashlib
 import os
-import shutil
 import sys
 import threading
 import time
@@ -24,7 +22,18 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 from box import Emulator  # noqa: E402
-from drive import Machine, Trouble, check_place, differences, digest_of, patiently, tree_of, work_folder  # noqa: E402
+from drive import (  # noqa: E402
+    Machine,
+    check_place,
+    differences,
+    digest_of,
+    parser_of,
+    patiently,
+    remove_work,
+    run_test,
+    tree_of,
+    work_folder,
+)
 
 TIMEOUT = 3
 MARGIN = 4  # seconds beyond the timeout that a busy machine may need
@@ -205,28 +214,16 @@ class Test:
     def close(self, keep):
         self.machine.close()
         self.emulator.stop()
-        if keep:
-            print('kept:', self.work)
-        else:
-            shutil.rmtree(self.work, ignore_errors=True)
+        remove_work(self.work, keep)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('driveway')
-    parser.add_argument('emulator')
+    parser = parser_of(__doc__, 'driveway', 'emulator')
     parser.add_argument('--only')
-    parser.add_argument('--keep', action='store_true')
     arguments = parser.parse_args()
     check_place()
     test = Test(arguments)
-    try:
-        test.run(arguments.only)
-    except (Trouble, OSError) as trouble:
-        test.wrong(f'{type(trouble).__name__} {trouble}')
-    finally:
-        test.close(arguments.keep)
-    return 1 if test.failed else 0
+    return run_test(test, arguments.keep, lambda: test.run(arguments.only))
 
 
 if __name__ == '__main__':

@@ -12,9 +12,7 @@
 - Where the server has no feed at all (the shelf of examples/), the drive looks every -o poll seconds.
 """
 
-import argparse
 import os
-import shutil
 import signal
 import sys
 import time
@@ -23,7 +21,17 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 from box import TOKEN, Emulator  # noqa: E402
-from drive import Machine, Trouble, check_place, differences, patiently, tree_of, work_folder  # noqa: E402
+from drive import (  # noqa: E402
+    Machine,
+    check_place,
+    differences,
+    parser_of,
+    patiently,
+    remove_work,
+    run_test,
+    tree_of,
+    work_folder,
+)
 
 SOON = 10  # seconds on a busy machine; it is some tenths on an idle one
 POLL = 0.5
@@ -185,32 +193,17 @@ class Test:
         self.machine.sync(here)
         self.soon('polled: a removal', lambda: os.listdir(os.path.join(there, 'folder')) == [])
 
-    def close(self):
+    def close(self, keep):
         self.machine.close()
         self.emulator.stop()
-        if self.arguments.keep:
-            print('kept:', self.work)
-        else:
-            shutil.rmtree(self.work, ignore_errors=True)
+        remove_work(self.work, keep)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('driveway')
-    parser.add_argument('emulator')
-    parser.add_argument('shelf')
-    parser.add_argument('--keep', action='store_true')
-    arguments = parser.parse_args()
+    arguments = parser_of(__doc__, 'driveway', 'emulator', 'shelf').parse_args()
     check_place()
     test = Test(arguments)
-    try:
-        test.box()
-        test.poll()
-    except (Trouble, OSError) as trouble:
-        test.wrong(f'{type(trouble).__name__} {trouble}')
-    finally:
-        test.close()
-    return 1 if test.failed else 0
+    return run_test(test, arguments.keep, test.box, test.poll)
 
 
 if __name__ == '__main__':

@@ -9,11 +9,9 @@ must stay where it is, read and list what it has, say EACCES for what it has not
 of its service, and say in status what is to be done. After another `driveway login` everything goes up by itself.
 """
 
-import argparse
 import errno
 import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +22,18 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 from box import Emulator  # noqa: E402
-from drive import Machine, Trouble, check_place, differences, patiently, tree_of, work_folder  # noqa: E402
+from drive import (  # noqa: E402
+    Machine,
+    Trouble,
+    check_place,
+    differences,
+    parser_of,
+    patiently,
+    remove_work,
+    run_test,
+    tree_of,
+    work_folder,
+)
 
 TIMEOUT = 5
 
@@ -149,27 +158,14 @@ class Test:
     def close(self, keep):
         self.machine.close()
         self.emulator.stop()
-        if keep:
-            print('kept:', self.work)
-        else:
-            shutil.rmtree(self.work, ignore_errors=True)
+        remove_work(self.work, keep)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('driveway')
-    parser.add_argument('emulator')
-    parser.add_argument('--keep', action='store_true')
-    arguments = parser.parse_args()
+    arguments = parser_of(__doc__, 'driveway', 'emulator').parse_args()
     check_place()
     test = Test(arguments)
-    try:
-        test.run()
-    except (Trouble, OSError) as trouble:
-        test.wrong(f'{type(trouble).__name__} {trouble}')
-    finally:
-        test.close(arguments.keep)
-    return 1 if test.failed else 0
+    return run_test(test, arguments.keep, test.run)
 
 
 if __name__ == '__main__':

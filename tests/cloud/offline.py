@@ -9,11 +9,9 @@ changed at once, as if nothing was, and so must df; what is not cached must fail
 so. When the server is back, what was written goes up by itself.
 """
 
-import argparse
 import errno
 import hashlib
 import os
-import shutil
 import signal
 import sys
 import time
@@ -22,7 +20,19 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 from box import TOKEN, Emulator  # noqa: E402
-from drive import Machine, Trouble, check_place, differences, digest_of, patiently, tree_of, work_folder  # noqa: E402
+from drive import (  # noqa: E402
+    Machine,
+    Trouble,
+    check_place,
+    differences,
+    digest_of,
+    parser_of,
+    patiently,
+    remove_work,
+    run_test,
+    tree_of,
+    work_folder,
+)
 
 TIMEOUT = 2
 BUSY = 1.5  # seconds that a busy machine may need for anything, the start of a service included
@@ -174,30 +184,18 @@ class Test:
         self.machine.close()
         self.emulator.process.send_signal(signal.SIGCONT)
         self.emulator.stop()
-        if keep:
-            print('kept:', self.work)
-        else:
-            shutil.rmtree(self.work, ignore_errors=True)
+        remove_work(self.work, keep)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('driveway')
-    parser.add_argument('emulator')
+    parser = parser_of(__doc__, 'driveway', 'emulator')
     parser.add_argument('--only', choices=('refused', 'silent'))
-    parser.add_argument('--keep', action='store_true')
     arguments = parser.parse_args()
     check_place()
     failed = 0
     for away in [arguments.only] if arguments.only else ['refused', 'silent']:
         test = Test(arguments, away)
-        try:
-            test.run()
-        except (Trouble, OSError) as trouble:
-            test.wrong(f'{type(trouble).__name__} {trouble}')
-        finally:
-            test.close(arguments.keep)
-        failed += test.failed
+        failed += run_test(test, arguments.keep, test.run)
     return 1 if failed else 0
 
 
