@@ -2,7 +2,7 @@
 /* The columns of this comment stay where they are. */
 /* clang-format off */
 /*
- * schema.sql.h - the tables of cache.db, format 1
+ * schema.sql.h - the tables of cache.db, format 2
  *
  * All times are nanoseconds since 1970 UTC, sizes bytes. Names, ids of the remote and such are BLOBs: bytes, compared
  * as bytes.

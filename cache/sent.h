@@ -13,8 +13,7 @@
  * It waits for the call that sent it, if that is still under way.
  *
  *    noted --> answer: dropped
- *       |----> node removed, or has another item: lost --> looked at: nothing, or what is there goes into the table
- * gone
+ *       |----> node removed, or has another item: lost --> looked at: nothing, or what is there goes into gone
  *       +----> the node finds it: dropped
  *
  * A row that was looked at does no harm: it fits the very bytes only that were sent from here to that place. It is kept
