@@ -195,7 +195,7 @@ int absorb_seen_read(struct absorb *absorb, const struct dw_remote_item *item, s
 	out->uid = facts.has_owner ? facts.uid : absorb->cache->uid;
 	out->gid = facts.has_owner ? facts.gid : absorb->cache->gid;
 	out->modified = modified ? modified : created;
-	out->mtime = facts.has_mtime ? facts.mtime : out->modified ? out->modified : cache_now();
+	out->mtime = out->modified || facts.has_mtime ? properties_mtime(&facts, out->modified) : cache_now();
 	out->btime = created ? created : out->mtime;
 	out->size = folder || (out->mode & DW_MODE_TYPE) == DW_MODE_FIFO || (out->mode & DW_MODE_TYPE) == DW_MODE_SOCKET
 			    ? 0
@@ -546,16 +546,23 @@ static int follow_content(struct absorb *absorb, struct node_row *row, const str
 /* Mode, owner, times and attributes, where they are not changed here. */
 static int follow_properties(struct absorb *absorb, struct node_row *row, const struct absorb_seen *seen)
 {
+	struct properties_facts facts;
+	int64_t mtime = seen->mtime;
 	char *have = NULL;
 	bool same;
 	int ret;
 
 	if (row->dirty & DIRTY_PROPERTIES)
 		return 0;
-	if (seen->set) {
-		ret = properties_have(absorb->connection, row->id, &have);
-		if (ret)
-			return ret;
+	ret = properties_have(absorb->connection, row->id, &have);
+	if (ret)
+		return ret;
+	if (!seen->set) {
+		/* Nothing was said of them: they are as we know them. */
+		properties_read(have, &facts);
+		mtime = properties_mtime(&facts, seen->mtime);
+		free(have);
+	} else {
 		same = strcmp(have, seen->set) == 0;
 		free(have);
 		if (!same) {
@@ -570,8 +577,8 @@ static int follow_properties(struct absorb *absorb, struct node_row *row, const 
 	}
 	/* Services keep seconds: the finer time that was set here is the better one. */
 	if (!(row->dirty & DIRTY_CONTENT) && (seen->set || !node_is_folder(row)) &&
-	    row->mtime / SECOND != seen->mtime / SECOND && seen->modified)
-		row->mtime = seen->mtime;
+	    row->mtime / SECOND != mtime / SECOND && seen->modified)
+		row->mtime = mtime;
 	return nodes_set_stat(absorb->connection, row);
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cache/operations.h"
+#include "cache/properties.h"
 #include "cache/sync.h"
 
 /* A content for a node that has none, and its number in the row. */
@@ -281,14 +282,20 @@ static int go_back(struct cache *cache, const struct node_row *row)
 	struct database_connection *connection = database_write(cache->database);
 	struct node_item *item = malloc(sizeof(*item));
 	struct node_row now = *row;
+	struct properties_facts facts;
 	sqlite3_stmt *put;
+	char *set = NULL;
 	int ret = item ? nodes_item(connection, row->id, item) : -ENOMEM;
 
+	if (!ret)
+		ret = properties_have(connection, row->id, &set);
 	if (!ret) {
+		properties_read(set, &facts);
 		now.size = item->remote_size;
-		now.mtime = item->remote_mtime ? item->remote_mtime : now.mtime;
+		now.mtime = item->remote_mtime ? properties_mtime(&facts, item->remote_mtime) : now.mtime;
 		ret = nodes_set_stat(connection, &now);
 	}
+	free(set);
 	if (!ret) {
 		put = database_statement(connection, "UPDATE node SET dirty = dirty & ~4, content = NULL WHERE id = ?");
 		sqlite3_bind_int64(put, 1, (int64_t)row->id);

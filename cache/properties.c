@@ -285,12 +285,22 @@ void properties_read(const char *set, struct properties_facts *out)
 			int64_t seconds = 0;
 			uint32_t nanoseconds = 0;
 
-			out->has_mtime = sscanf(value, "%" SCNd64 ".%9" SCNu32 "%c", &seconds, &nanoseconds, &end) ==
-						 2 &&
+			out->has_mtime = sscanf(value, "%" SCNd64 ".%9" SCNu32 "/%" SCNd64 "%c", &seconds, &nanoseconds,
+						&out->instead, &end) == 3 &&
 					 seconds > INT64_MIN / SECOND && seconds < INT64_MAX / SECOND;
 			out->mtime = out->has_mtime ? seconds * SECOND + nanoseconds : 0;
 		}
 	}
+}
+
+static int64_t seconds_of(int64_t nanoseconds)
+{
+	return nanoseconds / SECOND - (nanoseconds % SECOND < 0);
+}
+
+int64_t properties_mtime(const struct properties_facts *facts, int64_t modified)
+{
+	return facts->has_mtime && facts->instead == seconds_of(modified) ? facts->mtime : modified;
 }
 
 /* The name and the value that a line stands for; value is malloc'd. 1; 0: it is no attribute, or makes no sense. */
@@ -417,11 +427,9 @@ int properties_want(struct database_connection *connection, struct cache *cache,
 	}
 	/* An upload brings the time by itself. */
 	if (!ret && !node_is_folder(&row) && !(row.dirty & (DIRTY_CONTENT | DIRTY_NEW)) &&
-	    row.mtime / SECOND != item.remote_mtime / SECOND) {
-		int64_t seconds = row.mtime / SECOND - (row.mtime % SECOND < 0);
-
-		(void)text_format(value, sizeof(value), "%" PRId64 ".%09" PRId64, seconds,
-				  row.mtime - seconds * SECOND);
+	    seconds_of(row.mtime) != seconds_of(item.remote_mtime)) {
+		(void)text_format(value, sizeof(value), "%" PRId64 ".%09" PRId64 "/%" PRId64, seconds_of(row.mtime),
+				  row.mtime - seconds_of(row.mtime) * SECOND, seconds_of(item.remote_mtime));
 		ret = set_add(&all, KEY_MTIME, value);
 	}
 	if (!ret)
@@ -467,6 +475,16 @@ int properties_sent(struct database_connection *connection, uint64_t id, int64_t
 	sqlite3_bind_int64(put, 1, (int64_t)id);
 	sqlite3_bind_int64(put, 2, change);
 	sqlite3_bind_blob(put, 3, set, (int)strlen(set), SQLITE_STATIC);
+	return database_run(connection, put);
+}
+
+int properties_outdated(struct database_connection *connection, uint64_t id)
+{
+	sqlite3_stmt *put = database_statement(connection,
+					       "UPDATE node SET dirty = dirty | 8 WHERE id = ? AND "
+					       "remote IS NOT NULL AND instr(properties, '" KEY_MTIME "=') > 0");
+
+	sqlite3_bind_int64(put, 1, (int64_t)id);
 	return database_run(connection, put);
 }
 

@@ -4,7 +4,8 @@
  *
  *    dw.mode        octal, type and permission bits: where it is not 0100644 of a file, 040755 of a folder
  *    dw.owner       uid:gid, where it is not the drive's own
- *    dw.mtime       seconds.nanoseconds, where it is another second than the item's modified time
+ *    dw.mtime       SECONDS.NANOSECONDS/ITEM, where it is another second than the item's modified time, whose seconds
+ *                   are ITEM: bytes that somebody sends later bring a time of their own, and this one is void
  *    dw.xattr.NAME  an extended attribute, its value in base64url. Bytes of NAME other than letters, digits and '-' are
  *                   written as _XX (hexadecimal)
  *    dw.long.HASH   one whose key would be longer than 64 bytes: its name, '.', its value, both in base64url
@@ -28,12 +29,15 @@ struct properties_facts {
 	bool has_mode, has_owner, has_mtime;
 	uint32_t mode;
 	uint32_t uid, gid;
-	int64_t mtime;
+	int64_t mtime;	 /* nanoseconds since 1970 */
+	int64_t instead; /* of the item's modified time in this second */
 };
 
 /* The set of an item that the server has told; malloc'd. -ENOMEM. */
 int properties_of_item(const struct dw_remote_item *item, char **set);
 void properties_read(const char *set, struct properties_facts *out);
+/* The time of a file whose item was modified at modified, both in nanoseconds since 1970. */
+int64_t properties_mtime(const struct properties_facts *facts, int64_t modified);
 /* Replace the node's extended attributes by those in set. */
 int properties_store_xattrs(struct database_connection *connection, uint64_t id, const char *set);
 
@@ -43,6 +47,8 @@ int properties_want(struct database_connection *connection, struct cache *cache,
 int properties_have(struct database_connection *connection, uint64_t id, char **set);
 /* The server has set now: note it, and clear DIRTY_PROPERTIES where the node is still at change. */
 int properties_sent(struct database_connection *connection, uint64_t id, int64_t change, const char *set);
+/* The server has new bytes of the node, and their time with them: the time in its set, if there is one, has to go. */
+int properties_outdated(struct database_connection *connection, uint64_t id);
 
 /* What has to be told to come from one set to another; count 0: nothing. Free with properties_change_free. */
 struct properties_change {

@@ -6,6 +6,7 @@
 
 #include "cache/active.h"
 #include "cache/digest.h"
+#include "cache/properties.h"
 #include "cache/sent.h"
 #include "cache/sync_internal.h"
 #include "support/text.h"
@@ -232,6 +233,8 @@ static int accept(struct sync_job *job, const struct sync_subject *subject, stru
 			    (subject->row.dirty & DIRTY_NEW) | (settled ? DIRTY_CONTENT : 0), item);
 	if (!ret)
 		ret = sent_answered(connection, subject->row.id, item, subject->parent);
+	if (!ret && its)
+		ret = properties_outdated(connection, subject->row.id);
 	if (ret) {
 		absorb_abandon(absorb);
 		return ret;
