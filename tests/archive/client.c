@@ -10,12 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/sanitizers.h"
+
 extern const struct dw_provider driveway_provider;
 
-#ifndef __has_feature
-#define __has_feature(feature) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#if UNDER_TSAN
 /* libarchive calls localtime_r; the sanitizer does not see the lock that the C library takes there. */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)

@@ -6,22 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
+#include "tests/sanitizers.h"
 
 bool usage_memory_counts(void)
 {
-#ifdef SANITIZED
-	return false;
-#else
-	return true;
-#endif
+	return !UNDER_ASAN && !UNDER_TSAN;
 }
 
 static int count_entries(pid_t pid, const char *folder)

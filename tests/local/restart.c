@@ -12,6 +12,7 @@
 
 #include "filesystems/local/local.h"
 #include "restart.h"
+#include "tests/sanitizers.h"
 
 #define OPS_MAX 4000000u
 
@@ -79,7 +80,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_restart)};
 
-#ifdef __SANITIZE_THREAD__
+#if UNDER_TSAN
 	puts("skipped: a process under ThreadSanitizer cannot be cloned with shared descriptors");
 	return 77;
 #endif

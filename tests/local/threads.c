@@ -13,12 +13,13 @@
 
 #include <cmocka.h>
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#endif
-
 #include "filesystems/local/local.h"
 #include "host.h"
+#include "tests/sanitizers.h"
+
+#if UNDER_ASAN
+#include <sanitizer/lsan_interface.h>
+#endif
 
 #define THREADS 4
 #define ROUNDS	300
@@ -131,7 +132,7 @@ static void *use_inherited(void *argument)
 }
 
 /* What a process has allocated dies with it; here it stays, and is no leak. */
-#ifdef __SANITIZE_ADDRESS__
+#if UNDER_ASAN
 #define BEGIN_OF_WHAT_DIES __lsan_disable()
 #define END_OF_WHAT_DIES   __lsan_enable()
 #else
