@@ -478,13 +478,15 @@ int properties_sent(struct database_connection *connection, uint64_t id, int64_t
 	return database_run(connection, put);
 }
 
-int properties_outdated(struct database_connection *connection, uint64_t id)
+int properties_after_upload(struct database_connection *connection, uint64_t id, bool closed)
 {
-	sqlite3_stmt *put = database_statement(connection,
-					       "UPDATE node SET dirty = dirty | 8 WHERE id = ? AND "
-					       "remote IS NOT NULL AND instr(properties, '" KEY_MTIME "=') > 0");
+	sqlite3_stmt *put = database_statement(
+		connection, "UPDATE node SET dirty = dirty | 8 WHERE id = ?1 AND remote IS NOT NULL AND "
+			    "(instr(properties, '" KEY_MTIME "=') > 0 OR "
+			    "(?2 AND dirty & 5 = 0 AND mtime / 1000000000 <> remote_mtime / 1000000000))");
 
 	sqlite3_bind_int64(put, 1, (int64_t)id);
+	sqlite3_bind_int(put, 2, closed);
 	return database_run(connection, put);
 }
 

@@ -47,8 +47,11 @@ int properties_want(struct database_connection *connection, struct cache *cache,
 int properties_have(struct database_connection *connection, uint64_t id, char **set);
 /* The server has set now: note it, and clear DIRTY_PROPERTIES where the node is still at change. */
 int properties_sent(struct database_connection *connection, uint64_t id, int64_t change, const char *set);
-/* The server has new bytes of the node, and their time with them: the time in its set, if there is one, has to go. */
-int properties_outdated(struct database_connection *connection, uint64_t id);
+/*
+ * The server has new bytes of the node, and a time with them: a time in its set has to go, and where the node, when it
+ * is closed, has another one, that has to be told.
+ */
+int properties_after_upload(struct database_connection *connection, uint64_t id, bool closed);
 
 /* What has to be told to come from one set to another; count 0: nothing. Free with properties_change_free. */
 struct properties_change {

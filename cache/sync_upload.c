@@ -214,6 +214,7 @@ static int accept(struct sync_job *job, const struct sync_subject *subject, stru
 					      .digest_length = item->digest_length};
 	struct database_connection *connection;
 	struct absorb *absorb;
+	unsigned opens, writers;
 	bool settled = true;
 	int its, ret = absorb_begin(&absorb, job->sync->cache);
 
@@ -233,14 +234,16 @@ static int accept(struct sync_job *job, const struct sync_subject *subject, stru
 			    (subject->row.dirty & DIRTY_NEW) | (settled ? DIRTY_CONTENT : 0), item);
 	if (!ret)
 		ret = sent_answered(connection, subject->row.id, item, subject->parent);
-	if (!ret && its)
-		ret = properties_outdated(connection, subject->row.id);
+	if (!ret && source->file && its && settled)
+		bytes_are_there(connection, subject);
+	if (!ret && its) {
+		active_counts(job->sync->cache, subject->row.id, &opens, &writers);
+		ret = properties_after_upload(connection, subject->row.id, settled && !writers);
+	}
 	if (ret) {
 		absorb_abandon(absorb);
 		return ret;
 	}
-	if (source->file && its && settled)
-		bytes_are_there(connection, subject);
 	ret = absorb_finish(absorb);
 	if (!ret && !settled)
 		ret = -EBUSY;
