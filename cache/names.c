@@ -209,7 +209,36 @@ struct renaming {
 	uint64_t parent, new_parent;
 	const char *name, *new_name;
 	uint32_t flags;
+	uint64_t content; /* of the file, when it can become a new version of the one that it replaces */
 };
+
+/*
+ * A file that the server has is about to replace another one that it has. Where the server keeps versions, the one that
+ * has the name is to have both: the file takes that item over, and gives its own one up. Its bytes are sent again for
+ * it; so they have to be here, as what the server has not got.
+ */
+static bool can_supersede(struct cache *cache, const struct node_row *row, const struct node_row *target)
+{
+	return cache->remote->flags & DW_REMOTE_VERSIONS && row->id != target->id && node_is_file(row) &&
+	       node_is_file(target) && row->has_remote && target->has_remote && !(target->dirty & DIRTY_PLACE) &&
+	       row->content && row->rights & DW_REMOTE_MAY_DELETE && target->rights & DW_REMOTE_MAY_WRITE;
+}
+
+/* *content stays 0 where that cannot be: then the one is removed and the other one moved. */
+static void make_ready(struct cache *cache, const struct node_row *row, uint64_t *content)
+{
+	struct content *file;
+	bool was_local;
+
+	if (content_get(cache->contents, row->content, &file))
+		return;
+	was_local = content_is_local(file);
+	/* The time of what the server has not got is that of its file. */
+	if (content_is_whole(file) && content_modify(file) == 0 &&
+	    (was_local || content_set_modified(file, entry_time(row->mtime)) == 0) && content_sync(file) == 0)
+		*content = row->content;
+	content_put(file);
+}
 
 static int apply_rename(struct database_connection *connection, struct cache *cache, const struct dw_request *req,
 			const struct renaming *to)
@@ -244,6 +273,8 @@ static int apply_rename(struct database_connection *connection, struct cache *ca
 		ret = taken ? may_replace(connection, &row, &target) : 0;
 		if (!ret && taken)
 			ret = nodes_remove(connection, cache, &target, true);
+		if (!ret && taken && to->content == row.content && can_supersede(cache, &row, &target))
+			ret = nodes_give_up(connection, cache, row.id);
 		if (!ret)
 			ret = nodes_move(connection, cache, row.id, to->new_parent, to->new_name);
 	}
@@ -257,11 +288,12 @@ static int apply_rename(struct database_connection *connection, struct cache *ca
 int cache_rename(struct dw_filesystem *fs, const struct dw_request *req, uint64_t parent, const char *name,
 		 uint64_t new_parent, const char *new_name, uint32_t flags)
 {
-	const struct renaming to = {
+	struct renaming to = {
 		.parent = parent, .new_parent = new_parent, .name = name, .new_name = new_name, .flags = flags};
 	struct cache *cache = cache_of(fs);
 	struct node_row folder, row, new_folder, target;
 	struct database_connection *connection;
+	bool superseding = false;
 	uint64_t node;
 	int ret = operation_done(cache, req, &node);
 
@@ -280,10 +312,16 @@ int cache_rename(struct dw_filesystem *fs, const struct dw_request *req, uint64_
 		ret = entry_may_make(cache, &new_folder, new_name);
 	else if (!ret && target.id != row.id && !(flags & DW_RENAME_EXCHANGE) && node_is_folder(&target))
 		ret = listing_complete(cache, req, &target);
+	else if (!ret)
+		superseding = !flags && can_supersede(cache, &row, &target);
 	if (!ret)
 		ret = entry_may(cache, &new_folder, DW_REMOTE_MAY_WRITE);
+	if (!ret && superseding && is_nowait(req))
+		ret = -EAGAIN;
 	if (ret)
 		return ret;
+	if (superseding)
+		make_ready(cache, &row, &to.content);
 	connection = database_write(cache->database);
 	ret = operation_end(connection, apply_rename(connection, cache, req, &to));
 	if (!ret)

@@ -454,6 +454,28 @@ int nodes_let_go(struct database_connection *connection, struct cache *cache, ui
 	return ret ? ret : nodes_dirty(connection, id, dirty);
 }
 
+/* The item of the node goes into the table gone. heir: see there; 0: none. */
+static int bury(struct database_connection *connection, uint64_t id, uint64_t heir)
+{
+	sqlite3_stmt *put = database_statement(
+		connection, "INSERT OR REPLACE INTO gone(remote, mode, remote_parent, remote_name, etag, version, "
+			    "digest, remote_size, remote_mtime, properties, since, heir) SELECT remote, mode, "
+			    "remote_parent, remote_name, etag, version, digest, remote_size, remote_mtime, "
+			    "properties, ?2, nullif(?3, 0) FROM node WHERE id = ?1");
+
+	sqlite3_bind_int64(put, 1, (int64_t)id);
+	sqlite3_bind_int64(put, 2, cache_now());
+	sqlite3_bind_int64(put, 3, (int64_t)heir);
+	return database_run(connection, put);
+}
+
+int nodes_give_up(struct database_connection *connection, struct cache *cache, uint64_t id)
+{
+	int ret = bury(connection, id, id);
+
+	return ret ? ret : nodes_let_go(connection, cache, id);
+}
+
 int nodes_delete(struct database_connection *connection, struct cache *cache, const struct node_row *row)
 {
 	int ret = run_on(connection, "DELETE FROM node WHERE id = ?", row->id, 0);
@@ -475,13 +497,7 @@ int nodes_remove(struct database_connection *connection, struct cache *cache, co
 	if (!ret && row->has_remote) {
 		ret = nodes_item(connection, row->id, &item);
 		if (!ret)
-			ret = run_on(
-				connection,
-				"INSERT OR REPLACE INTO gone(remote, mode, remote_parent, remote_name, etag, version, "
-				"digest, remote_size, remote_mtime, properties, since) SELECT remote, mode, "
-				"remote_parent, remote_name, etag, version, digest, remote_size, remote_mtime, "
-				"properties, ?2 FROM node WHERE id = ?1",
-				row->id, cache_now());
+			ret = bury(connection, row->id, 0);
 	}
 	if (!ret && keep)
 		ret = run_on(connection,

@@ -119,6 +119,11 @@ int nodes_adopt(struct database_connection *connection, struct cache *cache, con
  * it). An orphan becomes a new file. -EEXIST, -EILSEQ. */
 int nodes_move(struct database_connection *connection, struct cache *cache, uint64_t id, uint64_t parent,
 	       const char *name);
+/*
+ * A file gives its item up: it goes into the table gone, to be removed once the file was sent to the item that it takes
+ * over next. All its bytes are here, in a content that is local.
+ */
+int nodes_give_up(struct database_connection *connection, struct cache *cache, uint64_t id);
 /* The server has not got the node any more, which stays: DIRTY_NEW and all that it takes. */
 int nodes_let_go(struct database_connection *connection, struct cache *cache, uint64_t id);
 /* Each takes the other's place. */

@@ -36,6 +36,7 @@
  *                   it, the folder has to be listed again
  * xattr     extended attributes (names with their prefix) of nodes
  * gone      items that were removed here and not on the server yet
+ *    heir           node that has the item's bytes and is to send them to another item first, or NULL
  * buried    items that we removed on the server and whose removal the feed has not told yet: older news of them, which
  *           may still come, are not to be believed
  * content   one row a content file, content/XX/ID: the bytes of one version of one file
@@ -64,7 +65,7 @@
 #ifndef CACHE_SCHEMA_SQL_H
 #define CACHE_SCHEMA_SQL_H
 
-#define DATABASE_FORMAT	    2
+#define DATABASE_FORMAT	    3
 #define DATABASE_DONE_SLOTS 4096
 
 static const char database_schema[] =
@@ -94,7 +95,8 @@ static const char database_schema[] =
 	"CREATE TABLE gone(id INTEGER PRIMARY KEY, remote BLOB NOT NULL UNIQUE, mode INTEGER NOT NULL, remote_parent "
 	"BLOB,"
 	"  remote_name BLOB, etag BLOB, version BLOB, digest BLOB, remote_size INTEGER, remote_mtime INTEGER,"
-	"  properties BLOB, since INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, retry_at INTEGER NOT NULL "
+	"  properties BLOB, since INTEGER NOT NULL, heir INTEGER, attempts INTEGER NOT NULL DEFAULT 0, retry_at "
+	"INTEGER NOT NULL "
 	"DEFAULT 0, failure "
 	"TEXT, error INTEGER NOT NULL DEFAULT 0);"
 	"CREATE INDEX gone_by_place ON gone(remote_parent, remote_name);"

@@ -104,7 +104,10 @@ static int before_node(struct chain *chain, const struct node_row *row, struct s
 	return ret ? ret : find_holder(chain->connection, item.remote, name, row->id, before);
 }
 
-/* What must leave a folder before it can be removed: 1 and *before; 0: nothing. */
+/*
+ * What must be done before something can be removed: the bytes of a file are sent to where they are needed now, and a
+ * folder becomes empty. 1 and *before; 0: nothing.
+ */
 static int before_gone(struct chain *chain, int64_t gone, struct sync_task *before)
 {
 	sqlite3_stmt *statement;
@@ -112,6 +115,16 @@ static int before_gone(struct chain *chain, int64_t gone, struct sync_task *befo
 	int ret;
 
 	*before = (struct sync_task){0};
+	statement = database_statement(chain->connection,
+				       "SELECT n.id FROM node n JOIN gone g ON g.heir = n.id WHERE g.id = ? AND "
+				       "n.parent IS NOT NULL AND n.dirty & 4");
+	if (statement)
+		sqlite3_bind_int64(statement, 1, gone);
+	ret = one_number(chain->connection, statement, &found);
+	if (ret) {
+		before->node = ret > 0 ? (uint64_t)found : 0;
+		return ret;
+	}
 	statement = database_statement(chain->connection, "SELECT id FROM gone WHERE remote_parent = "
 							  "(SELECT remote FROM gone WHERE id = ?)");
 	if (statement)

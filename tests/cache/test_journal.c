@@ -374,6 +374,42 @@ static void test_moved_and_changed(void **state)
 	drive_destroy(&drive);
 }
 
+/* So do those whose temporary file was uploaded meanwhile; the server has the bytes all the time. */
+static void test_late_save(void **state)
+{
+	char before[128], after[128];
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	put_file(&drive, "document", "old");
+	put_file(&drive, "document.tmp", "new");
+	settle(&drive);
+	id_of(&drive, "document", before);
+	drive_faults(&drive, "upload:ENOSPC:times=0\n");
+	assert_int_equal(do_rename(&drive, ROOT, "document.tmp", ROOT, "document", 0), 0);
+	EVENTUALLY(drive.calls->upload == 3);
+	usleep(200000);
+	assert_true(server_is(&drive, "document", "old"));
+	assert_true(server_is(&drive, "document.tmp", "new"));
+	drive_unmap(&drive);
+	drive_faults(&drive, "");
+	drive_map(&drive, true);
+	assert_true(file_is(&drive, "document", "new"));
+	/* What makes room may not take it. */
+	assert_int_equal(do_setxattr(&drive, node_of(&drive, ROOT, "document"), "user.driveway.evict", "1"), -EBUSY);
+	/* The next try would come much later. */
+	put_file(&drive, "document", "new");
+	settle(&drive);
+	id_of(&drive, "document", after);
+	assert_string_equal(before, after);
+	assert_true(server_is(&drive, "document", "new"));
+	assert_int_equal(server_count(&drive), 1);
+	assert_int_equal(drive.calls->move, 0);
+	assert_int_equal(drive.calls->remove, 1);
+	drive_destroy(&drive);
+}
+
 /* A file is renamed over another one while it is sent as something new: the other one's new version is still to come.
  */
 static void test_saved_while_sent(void **state)
@@ -519,6 +555,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_moved_there),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_moved_and_changed),
+		cmocka_unit_test(test_late_save),
 		cmocka_unit_test(test_saved_while_sent),
 		cmocka_unit_test(test_left_open),
 		cmocka_unit_test(test_place_of_lost),
