@@ -132,8 +132,7 @@ int absorb_finish(struct absorb *absorb)
 	return ret;
 }
 
-/* Is node open? Who opens it from now on waits for this transaction. */
-static void look_whether_open(struct absorb *absorb, uint64_t node, unsigned *opens, unsigned *writers)
+void absorb_look_whether_open(struct absorb *absorb, uint64_t node, unsigned *opens, unsigned *writers)
 {
 	if (!absorb->replacing) {
 		absorb->replacing = true;
@@ -281,7 +280,7 @@ static int gone_below(struct absorb *absorb, uint64_t id, unsigned depth)
 			return count;
 		opens = 0;
 	} else {
-		look_whether_open(absorb, id, &opens, &writers);
+		absorb_look_whether_open(absorb, id, &opens, &writers);
 		stays = writers || row.dirty & DIRTY_CONTENT;
 	}
 	if (stays)
@@ -599,7 +598,7 @@ static int update(struct absorb *absorb, struct node_row *row, const struct node
 	moved = strcmp(remote_parent, known.remote_parent) != 0 || strcmp(shown.name, known.remote_name) != 0;
 	rewritten = shown.type == DW_REMOTE_FILE && strcmp(text_of(shown.content), known.version) != 0;
 	if (rewritten) {
-		look_whether_open(absorb, row->id, &opens, &writers);
+		absorb_look_whether_open(absorb, row->id, &opens, &writers);
 		if (writers && !(row->dirty & DIRTY_CONTENT)) {
 			ret = nodes_dirty(absorb->connection, row->id, DIRTY_CONTENT);
 			row->dirty |= DIRTY_CONTENT;

@@ -39,6 +39,8 @@ struct absorb; /* one batch: a transaction and the invalidations that it will ne
 /* Begins a writing transaction. -ENOMEM. */
 int absorb_begin(struct absorb **out, struct cache *cache);
 struct database_connection *absorb_connection(struct absorb *absorb);
+/* Is node open, and for writing? Who opens it from now on waits for this transaction. */
+void absorb_look_whether_open(struct absorb *absorb, uint64_t node, unsigned *opens, unsigned *writers);
 /* What follows is a page of folder from a listing with this number, and may be older than what was told since it began.
  * absorb_item is given that folder. */
 int absorb_from_listing(struct absorb *absorb, uint64_t folder, int64_t number);

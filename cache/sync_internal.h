@@ -36,6 +36,7 @@ struct sync_task {
 	int64_t gone;  /* a row of gone; or */
 	int64_t sent;  /* a row of sent that is lost; the others are 0 */
 	bool aside;    /* the node must give way: move it to a temporary name */
+	bool bytes;    /* something waits for the node's bytes to be in its item, wherever that is: before its place */
 };
 
 struct sync_job {

@@ -117,12 +117,13 @@ static int before_gone(struct chain *chain, int64_t gone, struct sync_task *befo
 	*before = (struct sync_task){0};
 	statement = database_statement(chain->connection,
 				       "SELECT n.id FROM node n JOIN gone g ON g.heir = n.id WHERE g.id = ? AND "
-				       "n.parent IS NOT NULL AND n.dirty & 4");
+				       "n.parent IS NOT NULL AND n.remote IS NOT NULL AND n.dirty & 4");
 	if (statement)
 		sqlite3_bind_int64(statement, 1, gone);
 	ret = one_number(chain->connection, statement, &found);
 	if (ret) {
 		before->node = ret > 0 ? (uint64_t)found : 0;
+		before->bytes = true;
 		return ret;
 	}
 	statement = database_statement(chain->connection, "SELECT id FROM gone WHERE remote_parent = "
@@ -241,7 +242,7 @@ static int clear_the_way(struct chain *chain, struct sync_task *task)
 			ret = nodes_read(chain->connection, task->node, &row);
 			if (ret || !row.dirty || must_rest(chain, &row))
 				return ret == -ENOENT ? 0 : ret;
-			ret = before_node(chain, &row, &before);
+			ret = task->bytes ? 0 : before_node(chain, &row, &before);
 		} else if (task->gone) {
 			ret = before_gone(chain, task->gone, &before);
 		} else {

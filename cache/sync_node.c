@@ -421,6 +421,8 @@ static int step(struct sync_job *job, const struct sync_subject *subject, struct
 
 	if (job->task.aside)
 		return step_aside(job, subject, call);
+	if (job->task.bytes && (dirty & DIRTY_CONTENT) && !(dirty & DIRTY_NEW))
+		return sync_upload(job, subject, call);
 	if ((dirty & (DIRTY_NEW | DIRTY_PLACE)) && !subject->parent[0])
 		return -EBUSY;
 	if (dirty & DIRTY_NEW) {

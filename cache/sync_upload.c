@@ -163,16 +163,15 @@ static void rest_again(struct database_connection *connection, uint64_t node)
 /*
  * The content is the server's version now. While somebody may write to it, by passthrough without a word to us, it
  * stays local: a crash must not leave bytes that the server has not got in a content that counts as fetched. Whoever
- * closes it last makes it fetched. False: it was changed since.
+ * closes it last makes it fetched. Who opens it in this moment waits, and marks it as changed here again. False: it was
+ * changed since.
  */
-static bool settle(struct cache *cache, uint64_t node, struct sync_source *source,
-		   struct database_connection *connection, const struct content_origin *origin)
+static bool settle(struct sync_source *source, struct database_connection *connection,
+		   const struct content_origin *origin, unsigned writers)
 {
 	struct content_stamp now, none = source->stamp;
-	unsigned opens, writers;
 	bool same;
 
-	active_counts(cache, node, &opens, &writers);
 	if (!writers)
 		return content_settle(source->file, connection, origin, &source->stamp);
 	same = content_stamp(source->file, &now) == 0 && active_same_stamp(&now, &source->stamp) &&
@@ -226,8 +225,9 @@ static int accept(struct sync_job *job, const struct sync_subject *subject, stru
 		absorb_abandon(absorb);
 		return its;
 	}
+	absorb_look_whether_open(absorb, subject->row.id, &opens, &writers);
 	if (source->file && its)
-		settled = settle(job->sync->cache, subject->row.id, source, connection, &origin);
+		settled = settle(source, connection, &origin, writers);
 	if (!settled)
 		rest_again(connection, subject->row.id);
 	ret = absorb_answer(absorb, subject->row.id, subject->row.change,
@@ -236,10 +236,8 @@ static int accept(struct sync_job *job, const struct sync_subject *subject, stru
 		ret = sent_answered(connection, subject->row.id, item, subject->parent);
 	if (!ret && source->file && its && settled)
 		bytes_are_there(connection, subject);
-	if (!ret && its) {
-		active_counts(job->sync->cache, subject->row.id, &opens, &writers);
+	if (!ret && its)
 		ret = properties_after_upload(connection, subject->row.id, settled && !writers);
-	}
 	if (ret) {
 		absorb_abandon(absorb);
 		return ret;
@@ -371,7 +369,8 @@ int sync_upload(struct sync_job *job, const struct sync_subject *subject, struct
 		.id = is_new ? NULL : subject->item.remote,
 		.etag = is_new || !subject->item.etag[0] ? NULL : subject->item.etag,
 		.parent = subject->parent,
-		.name = subject->name,
+		/* Where it is: a name that it is to have is told by a move. */
+		.name = !is_new && subject->row.dirty & DIRTY_PLACE ? subject->item.remote_name : subject->name,
 	};
 	struct sync_item there = {0};
 	struct dw_remote_items items = {.item = sync_item_take, .context = &there};

@@ -410,6 +410,29 @@ static void test_late_save(void **state)
 	drive_destroy(&drive);
 }
 
+/* It goes back to its temporary name before that is free: bytes come before the place, and nothing waits in a circle.
+ */
+static void test_late_save_undone(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	put_file(&drive, "document", "old");
+	put_file(&drive, "document.tmp", "new");
+	settle(&drive);
+	drive_faults(&drive, "upload:OFFLINE:times=0\nremove:OFFLINE:times=0\n");
+	assert_int_equal(do_rename(&drive, ROOT, "document.tmp", ROOT, "document", 0), 0);
+	assert_int_equal(do_rename(&drive, ROOT, "document", ROOT, "document.tmp", 0), 0);
+	drive_unmap(&drive);
+	drive_faults(&drive, "");
+	drive_map(&drive, true);
+	settle(&drive);
+	assert_int_equal(server_count(&drive), 1);
+	assert_true(server_is(&drive, "document.tmp", "new"));
+	drive_destroy(&drive);
+}
+
 /* A file is renamed over another one while it is sent as something new: the other one's new version is still to come.
  */
 static void test_saved_while_sent(void **state)
@@ -556,6 +579,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_moved_and_changed),
 		cmocka_unit_test(test_late_save),
+		cmocka_unit_test(test_late_save_undone),
 		cmocka_unit_test(test_saved_while_sent),
 		cmocka_unit_test(test_left_open),
 		cmocka_unit_test(test_place_of_lost),
