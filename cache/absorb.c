@@ -701,6 +701,10 @@ int absorb_item(struct absorb *absorb, uint64_t parent, const struct dw_remote_i
 
 	if (!is_sound(item))
 		return 0;
+	/* The page is older than the news of it. */
+	if (absorb->listing != INT64_MAX &&
+	    listing_was_told_elsewhere(absorb->cache, absorb->listing, item->id, absorb->listed))
+		return 0;
 	if (absorb->first) {
 		ret = absorb_add_first(absorb, item);
 		if (ret)

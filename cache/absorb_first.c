@@ -85,27 +85,25 @@ static int is_quiet(struct absorb *absorb)
 
 int absorb_from_listing(struct absorb *absorb, uint64_t folder, int64_t number)
 {
-	struct absorb_first *first;
-	struct node_item *item;
-	int ret = is_quiet(absorb);
+	struct node_item *item = malloc(sizeof(*item));
+	struct node_row row;
+	int ret = item ? nodes_item(absorb->connection, folder, item) : -ENOMEM;
 
 	absorb->listing = number;
-	if (ret <= 0)
-		return ret;
-	first = malloc(sizeof(*first));
-	item = malloc(sizeof(*item));
-	ret = first && item ? nodes_read(absorb->connection, folder, &first->folder) : -ENOMEM;
-	if (!ret && node_is_folder(&first->folder) && first->folder.has_remote && first->folder.listed == 0) {
-		ret = nodes_item(absorb->connection, folder, item);
-		if (!ret) {
-			memcpy(first->remote, item->remote, sizeof(first->remote));
-			absorb->first = first;
-			first = NULL;
-		}
-	}
-	free(first);
+	if (!ret)
+		memcpy(absorb->listed, item->remote, sizeof(absorb->listed));
 	free(item);
-	return ret == -ENOENT ? 0 : ret;
+	if (!ret)
+		ret = nodes_read(absorb->connection, folder, &row);
+	if (!ret)
+		ret = is_quiet(absorb);
+	if (ret > 0 && node_is_folder(&row) && row.has_remote && row.listed == 0) {
+		absorb->first = malloc(sizeof(*absorb->first));
+		if (!absorb->first)
+			return -ENOMEM;
+		absorb->first->folder = row;
+	}
+	return ret < 0 && ret != -ENOENT ? ret : 0;
 }
 
 int absorb_add_first(struct absorb *absorb, const struct dw_remote_item *item)
@@ -115,11 +113,11 @@ int absorb_add_first(struct absorb *absorb, const struct dw_remote_item *item)
 	int ret;
 
 	if (item->type == DW_REMOTE_OTHER || !item->name || !absorb_can_show(absorb->cache, item->name) ||
-	    (absorb->cache->sync && sync_is_placing(absorb->cache->sync, first->remote, item->name)))
+	    (absorb->cache->sync && sync_is_placing(absorb->cache->sync, absorb->listed, item->name)))
 		return 0;
 	ret = absorb_seen_read(absorb, item, &seen);
 	if (!ret)
-		ret = absorb_insert(absorb, &first->folder, first->remote, &seen, first->folder.pinned, false);
+		ret = absorb_insert(absorb, &first->folder, absorb->listed, &seen, first->folder.pinned, false);
 	free(seen.set);
 	return ret;
 }

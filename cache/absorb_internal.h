@@ -28,7 +28,6 @@ struct absorb_told {
 /* The folder of a page, where nothing that is known here bears on what it brings. */
 struct absorb_first {
 	struct node_row folder;
-	char remote[DW_REMOTE_ID_MAX + 1];
 };
 
 struct absorb {
@@ -39,8 +38,9 @@ struct absorb {
 	int error;
 	bool replacing;	 /* cache->replacing counts this one */
 	int64_t listing; /* what is older than this was told before the listing began; INT64_MAX: it is none */
-	bool pinned;	 /* something that is to be kept here has come */
-	struct absorb_first *first; /* or NULL */
+	char listed[DW_REMOTE_ID_MAX + 1]; /* the folder that it is of */
+	bool pinned;			   /* something that is to be kept here has come */
+	struct absorb_first *first;	   /* or NULL */
 };
 
 /* An item, and what it means for a row. */

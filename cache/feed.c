@@ -8,6 +8,7 @@
 
 #include "cache/absorb.h"
 #include "cache/items.h"
+#include "cache/listing.h"
 #include "cache/sync.h"
 #include "support/text.h"
 
@@ -273,8 +274,21 @@ static int complete_item(struct cache *cache, struct kept_item *kept)
 	return needed ? ask(cache, kept, known) : ret < 0 && ret != -ENOENT ? ret : 0;
 }
 
+/* A page of a listing that is on its way may know nothing of this event yet. */
+static int tell_listings(struct absorb *absorb, struct cache *cache, const struct dw_remote_item *item, bool gone)
+{
+	struct node_row row;
+	int ret = nodes_find_remote(absorb_connection(absorb), item->id, &row);
+
+	if (ret == -ENOENT)
+		return listing_told(cache, item->id, gone || !item->parent ? "" : item->parent);
+	if (!ret)
+		listing_told_node(cache, item->id);
+	return ret;
+}
+
 /* Every event of a batch. 1: an answer came meanwhile, and has to be compared with; 0; negative. */
-static int absorb_batch(struct absorb *absorb, const struct items *events)
+static int absorb_batch(struct absorb *absorb, struct cache *cache, const struct items *events)
 {
 	char known[DW_REMOTE_ID_MAX + 1];
 	int ret = 0;
@@ -292,8 +306,12 @@ static int absorb_batch(struct absorb *absorb, const struct items *events)
 				ret = absorb_item(absorb, 0, &one->item);
 			if (!ret)
 				ret = absorb_told(absorb, one->item.id, one->told ? one->told : one->item.etag);
+			if (!ret)
+				ret = tell_listings(absorb, cache, &one->item, false);
 		} else if (one->event == DW_REMOTE_EVENT_REMOVED && one->item.id[0]) {
 			ret = absorb_gone(absorb, one->item.id);
+			if (!ret)
+				ret = tell_listings(absorb, cache, &one->item, true);
 		}
 	}
 	return ret;
@@ -311,7 +329,7 @@ static int absorb_events(struct cache *cache, struct items *events, const char *
 			ret = absorb_begin(&absorb, cache);
 		if (ret < 0)
 			return ret;
-		ret = absorb_batch(absorb, events);
+		ret = absorb_batch(absorb, cache, events);
 		if (!ret)
 			ret = database_set_text(absorb_connection(absorb), "cursor", cursor);
 		if (ret)

@@ -2,6 +2,7 @@
 #include "cache/listing.h"
 
 #include <errno.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -52,6 +53,14 @@ struct walk {
 	uint64_t used;
 };
 
+/* An item without a node, of which the feed told while a listing ran. */
+struct elsewhere {
+	const char *remote; /* first, in texts */
+	const char *parent; /* where it was told to be */
+	int64_t heard;	    /* meta.heard then: listings with greater numbers began later */
+	char texts[];
+};
+
 struct listings {
 	struct workers *workers, *askers;
 	struct walk walks[WALKS]; /* guarded by lock */
@@ -59,6 +68,7 @@ struct listings {
 	pthread_mutex_t lock; /* a leaf */
 	pthread_cond_t changed;
 	struct listing *running;
+	void *elsewhere; /* a tree (tsearch); empty while nothing runs */
 };
 
 int listings_start(struct listings **out, struct cache *cache)
@@ -87,6 +97,12 @@ int listings_start(struct listings **out, struct cache *cache)
 	return 0;
 }
 
+static void forget_elsewhere(struct listings *listings)
+{
+	tdestroy(listings->elsewhere, free);
+	listings->elsewhere = NULL;
+}
+
 void listings_stop(struct listings *listings)
 {
 	if (listings->workers)
@@ -95,6 +111,7 @@ void listings_stop(struct listings *listings)
 		workers_destroy(listings->askers);
 	pthread_cond_destroy(&listings->changed);
 	pthread_mutex_destroy(&listings->lock);
+	forget_elsewhere(listings);
 	free(listings);
 }
 
@@ -125,6 +142,73 @@ bool listing_runs(struct cache *cache, uint64_t folder)
 	runs = find(listings, folder) != NULL;
 	pthread_mutex_unlock(&listings->lock);
 	return runs;
+}
+
+/* --- What the feed told meanwhile ------------------------------------------------------------------------ */
+
+static int compare_elsewhere(const void *one, const void *other)
+{
+	return strcmp(*(const char *const *)one, *(const char *const *)other);
+}
+
+/* lock is held. */
+static void drop_elsewhere(struct listings *listings, const char *remote)
+{
+	struct elsewhere **found = tfind(&remote, &listings->elsewhere, compare_elsewhere);
+	struct elsewhere *one = found ? *found : NULL;
+
+	if (one)
+		tdelete(&remote, &listings->elsewhere, compare_elsewhere);
+	free(one);
+}
+
+int listing_told(struct cache *cache, const char *remote, const char *parent)
+{
+	struct listings *listings = cache->listings;
+	size_t first = strlen(remote) + 1, second = strlen(parent) + 1;
+	struct elsewhere *one = malloc(sizeof(*one) + first + second);
+	int ret = 0;
+
+	if (!one)
+		return -ENOMEM;
+	memcpy(one->texts, remote, first);
+	memcpy(one->texts + first, parent, second);
+	one->remote = one->texts;
+	one->parent = one->texts + first;
+	one->heard = atomic_load(&cache->heard);
+	pthread_mutex_lock(&listings->lock);
+	drop_elsewhere(listings, remote);
+	if (listings->running) {
+		if (tsearch(one, &listings->elsewhere, compare_elsewhere))
+			one = NULL;
+		else
+			ret = -ENOMEM;
+	}
+	pthread_mutex_unlock(&listings->lock);
+	free(one);
+	return ret;
+}
+
+void listing_told_node(struct cache *cache, const char *remote)
+{
+	pthread_mutex_lock(&cache->listings->lock);
+	drop_elsewhere(cache->listings, remote);
+	pthread_mutex_unlock(&cache->listings->lock);
+}
+
+bool listing_was_told_elsewhere(struct cache *cache, int64_t number, const char *remote, const char *parent)
+{
+	struct listings *listings = cache->listings;
+	struct elsewhere **found;
+	bool elsewhere;
+
+	if (!listings)
+		return false;
+	pthread_mutex_lock(&listings->lock);
+	found = tfind(&remote, &listings->elsewhere, compare_elsewhere);
+	elsewhere = found && (*found)->heard >= number && strcmp((*found)->parent, parent) != 0;
+	pthread_mutex_unlock(&listings->lock);
+	return elsewhere;
 }
 
 /* lock is held. */
@@ -376,6 +460,8 @@ static void run(struct workers_job *job)
 		link = &(*link)->next;
 	*link = listing->next;
 	put(listing);
+	if (!listings->running)
+		forget_elsewhere(listings);
 	pthread_cond_broadcast(&listings->changed);
 	pthread_mutex_unlock(&listings->lock);
 }

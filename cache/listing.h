@@ -13,6 +13,10 @@
  *        ^                   | error                    | generation raised, or nodes_unlist
  *        +-------------------+--------------------------+
  *
+ * A page may be older than the news that come while it is on its way. What it says of an item that is known is put
+ * beside what was told of it since (node.heard); of one that is not known any more the listings note where the feed
+ * told it to be, as long as any of them runs.
+ *
  * Who walks through a tree lists its folders one after the other, in the order in which readdir shows them. When a
  * program has listed two neighbours in that order, the next few are listed ahead, and one more with each that it lists:
  * no more than a few at a time, none when it stops, and never any for the listing of a single folder.
@@ -45,6 +49,14 @@ int listing_wait(struct cache *cache, struct listing *listing, uint64_t pages, u
 		 const volatile uint32_t *interrupted);
 /* Until it is over. Its error as cache_answered gives it. For whom needs the whole folder: rmdir, a rename onto it. */
 int listing_complete(struct cache *cache, const struct dw_request *req, const struct node_row *row);
+/* The feed told that an item of which there is no node is in the folder parent (a remote id), or nowhere (""). Within
+ * the transaction that absorbs this. -ENOMEM. */
+int listing_told(struct cache *cache, const char *remote, const char *parent);
+/* The feed told of it, and there is a node. */
+void listing_told_node(struct cache *cache, const char *remote);
+/* Has the feed told, since the listing with this number began, that the item is not in the folder parent? Within a
+ * transaction. */
+bool listing_was_told_elsewhere(struct cache *cache, int64_t number, const char *remote, const char *parent);
 /* A program has begun to read folder. */
 void listing_walk(struct cache *cache, const struct node_row *folder);
 

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "cache/operations.h"
 #include "cache/sent.h"
 #include "cache/sync_internal.h"
 
@@ -79,7 +80,18 @@ static const char *reason_of(int ret, const struct dw_remote_call *call)
 	}
 }
 
-static int store_failure(struct cache *cache, const struct sync_task *task, int ret, const char *reason)
+/* Somebody began to wait after this try had begun: what it failed with says nothing about how it is now. */
+static bool is_outdated(const struct sync_job *job)
+{
+	bool outdated;
+
+	pthread_mutex_lock(&job->sync->lock);
+	outdated = job->round != job->sync->round;
+	pthread_mutex_unlock(&job->sync->lock);
+	return outdated;
+}
+
+static int store_failure(const struct sync_job *job, int ret, const char *reason)
 {
 	static const struct {
 		const char *read, *write;
@@ -91,7 +103,8 @@ static int store_failure(struct cache *cache, const struct sync_task *task, int 
 		{"SELECT attempts FROM sent WHERE id = ?",
 		 "UPDATE sent SET attempts = ?, retry_at = ?, failure = ?, error = ? WHERE id = ?"},
 	};
-	struct database_connection *connection = database_write(cache->database);
+	const struct sync_task *task = &job->task;
+	struct database_connection *connection = database_write(job->sync->cache->database);
 	const size_t kind = task->node ? 0 : task->gone ? 1 : 2;
 	const int64_t id = task->node ? (int64_t)task->node : task->gone ? task->gone : task->sent;
 	int64_t attempts = 0;
@@ -104,7 +117,7 @@ static int store_failure(struct cache *cache, const struct sync_task *task, int 
 	statement = database_statement(connection, texts[kind].write);
 	if (statement) {
 		sqlite3_bind_int64(statement, 1, attempts + 1);
-		sqlite3_bind_int64(statement, 2, cache_now() + pause_after(ret, attempts));
+		sqlite3_bind_int64(statement, 2, is_outdated(job) ? 0 : cache_now() + pause_after(ret, attempts));
 		/* What only waits for its turn has not failed. */
 		if (ret != -EBUSY)
 			sqlite3_bind_text(statement, 3, reason, -1, SQLITE_STATIC);
@@ -174,7 +187,7 @@ void sync_failed(struct sync_job *job, int ret, const struct dw_remote_call *cal
 		return;
 	default:
 		/* The database's own error was logged. */
-		if (store_failure(sync->cache, &job->task, ret, reason_of(ret, call)))
+		if (store_failure(job, ret, reason_of(ret, call)))
 			keep_quiet(sync, SYNC_SECOND);
 	}
 }
@@ -210,6 +223,7 @@ static struct sync_job *take_job(struct sync *sync, const struct sync_task *task
 	}
 	if (job) {
 		job->used = true;
+		job->round = sync->round;
 		job->task = *task;
 		job->parent[0] = job->name[0] = '\0';
 		job->job.run = run_job;
@@ -456,8 +470,8 @@ int sync_numbers(struct cache *cache, struct sync_numbers *out)
 
 /*
  * How many of node and what is below it are not on the server, and *error is what each of them that was tried failed
- * with lastly (0 when one of them has not failed; those in a folder that is not there yet wait for it and say nothing).
- * For a folder, removals, and what was lost on its way, count wherever they are.
+ * with lastly (0 when one of them has not failed, or is to be tried again now; those in a folder that is not there yet
+ * wait for it and say nothing). For a folder, removals, and what was lost on its way, count wherever they are.
  */
 static int is_pending(struct cache *cache, uint64_t node, int *error)
 {
@@ -466,8 +480,9 @@ static int is_pending(struct cache *cache, uint64_t node, int *error)
 		"  SELECT id, id FROM node WHERE dirty != 0 AND parent IS NOT NULL"
 		"  UNION ALL SELECT up.start, node.parent FROM up JOIN node ON node.id = up.at"
 		"  WHERE node.parent IS NOT NULL AND up.at != ?1) "
-		"SELECT count(*), min(CASE WHEN p.remote IS NULL THEN NULL ELSE n.error END), max(n.error) FROM node n "
-		"JOIN node p ON p.id = n.parent WHERE n.id IN (SELECT start FROM up WHERE at = ?1)";
+		"SELECT count(*), min(CASE WHEN p.remote IS NULL THEN NULL WHEN n.retry_at = 0 THEN 0 ELSE n.error "
+		"END), max(n.error) FROM node n JOIN node p ON p.id = n.parent WHERE n.id IN (SELECT start FROM up "
+		"WHERE at = ?1)";
 	struct database_connection *connection = database_read(cache->database);
 	struct node_row row;
 	sqlite3_stmt *statement;
@@ -488,8 +503,9 @@ static int is_pending(struct cache *cache, uint64_t node, int *error)
 	}
 	if (ret > 0 && (row.mode & DW_MODE_TYPE) == DW_MODE_FOLDER) {
 		statement = database_statement(connection,
-					       "SELECT count(*), min(error), max(error) FROM (SELECT error FROM gone "
-					       "UNION ALL SELECT error FROM sent WHERE " SENT_LOST ")");
+					       "SELECT count(*), min(CASE retry_at WHEN 0 THEN 0 ELSE error END), "
+					       "max(error) FROM (SELECT retry_at, error FROM gone UNION ALL "
+					       "SELECT retry_at, error FROM sent WHERE " SENT_LOST ")");
 		ret = database_step(connection, statement);
 		if (ret > 0 && sqlite3_column_int64(statement, 0)) {
 			if (!sqlite3_column_int64(statement, 1))
@@ -502,6 +518,45 @@ static int is_pending(struct cache *cache, uint64_t node, int *error)
 out:
 	database_read_end(connection);
 	return ret < 0 ? ret : pending > INT_MAX ? INT_MAX : (int)pending;
+}
+
+/*
+ * What is_pending counts and waits for its next try is to be tried now, and so are the folders that node is in: those
+ * who wait want to know how it is, not how it was.
+ */
+static int try_again(struct cache *cache, uint64_t node)
+{
+	static const char nodes[] =
+		"WITH RECURSIVE up(start, at) AS ("
+		"  SELECT id, id FROM node WHERE dirty != 0 AND retry_at != 0 AND parent IS NOT NULL"
+		"  UNION ALL SELECT up.start, node.parent FROM up JOIN node ON node.id = up.at"
+		"  WHERE node.parent IS NOT NULL AND up.at != ?1), "
+		"above(id) AS ("
+		"  SELECT parent FROM node WHERE id = ?1"
+		"  UNION ALL SELECT node.parent FROM above JOIN node ON node.id = above.id WHERE node.parent IS NOT "
+		"NULL) "
+		"UPDATE node SET retry_at = 0 WHERE dirty != 0 AND retry_at != 0 AND "
+		"(id IN (SELECT start FROM up WHERE at = ?1) OR id IN (SELECT id FROM above))";
+	struct database_connection *connection = database_write(cache->database);
+	struct node_row row;
+	sqlite3_stmt *statement;
+	int ret = nodes_read(connection, node, &row);
+
+	if (!ret) {
+		statement = database_statement(connection, nodes);
+		if (statement)
+			sqlite3_bind_int64(statement, 1, (int64_t)node);
+		ret = database_run(connection, statement);
+	}
+	if (!ret && (row.mode & DW_MODE_TYPE) == DW_MODE_FOLDER) {
+		ret = database_run(connection, database_statement(connection, "UPDATE gone SET retry_at = 0 WHERE "
+									      "retry_at != 0"));
+		if (!ret)
+			ret = database_run(connection,
+					   database_statement(connection, "UPDATE sent SET retry_at = 0 WHERE "
+									  "retry_at != 0 AND " SENT_LOST));
+	}
+	return operation_end(connection, ret);
 }
 
 /* What a person has to mend: waiting longer does not help. */
@@ -536,10 +591,14 @@ int sync_wait(struct cache *cache, uint64_t node, uint64_t deadline, const volat
 
 	pthread_mutex_lock(&sync->lock);
 	sync->urgent++;
+	sync->round++;
+	pthread_mutex_unlock(&sync->lock);
+	ret = try_again(cache, node);
+	pthread_mutex_lock(&sync->lock);
 	sync->woken = true;
 	pthread_cond_signal(&sync->wake);
 	pthread_mutex_unlock(&sync->lock);
-	for (;;) {
+	while (!ret) {
 		ret = is_pending(cache, node, &error);
 		if (ret <= 0)
 			break;

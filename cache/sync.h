@@ -34,7 +34,8 @@ void sync_wake(struct sync *sync);
 /* A file was opened for writing. Any thread, any lock may be held. */
 void sync_opened(struct sync *sync);
 /*
- * Wait until node, and what is below it, is on the server as it is here now. Does not wait for the settling time.
+ * Wait until node, and what is below it, is on the server as it is here now. Does not wait for the settling time, and
+ * what failed before is tried again at once; only a failure of a try that began after this call is answered.
  * deadline: CLOCK_MONOTONIC nanoseconds, 0: none. -ETIMEDOUT, -EINTR (interrupted, may be NULL), or the failure that
  * keeps it.
  */

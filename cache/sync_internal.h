@@ -43,6 +43,7 @@ struct sync_job {
 	struct workers_job job; /* first */
 	struct sync *sync;
 	bool used;
+	uint64_t round; /* sync->round when it began */
 	struct sync_task task;
 	/* Where it puts something new; "": nowhere. sync->lock. */
 	char parent[DW_REMOTE_ID_MAX + 1];
@@ -66,6 +67,7 @@ struct sync {
 	int64_t look;	 /* when to look at files that are open for writing; SYNC_NEVER: there are none */
 	int64_t quiet;	 /* until then the remote wants to be left alone */
 	unsigned urgent; /* threads in sync_wait: nothing needs to settle */
+	uint64_t round;	 /* raised by each of them: a try that began before tells it nothing */
 	uint64_t uploaded;
 	struct sync_job jobs[SYNC_TASKS];
 };

@@ -287,7 +287,9 @@ int box_send(struct box *box, struct dw_remote_call *call, const struct box_requ
 	int result;
 
 	*answer = (struct box_answer){.status = 0};
-	result = prepare(&sending);
+	result = box_wake(box, call);
+	if (!result)
+		result = prepare(&sending);
 	while (!result && again) {
 		struct http_response response = {.outcome = HTTP_NOT_SENT};
 

@@ -16,11 +16,16 @@
  *   A failure that comes before the request was sent, 429 and 503 mean that nothing was done: tried again for all
  * kinds. A change that was cut short by its deadline or flag is DW_REMOTE_UNKNOWN too, when it may have arrived.
  *
+ * A remote whose login is sealed with a key that cannot be had (the keyring is locked) opens asleep: whose account it
+ * is stands beside the seal (seal.h). Every call asks for the key then, DW_REMOTE_LOGIN until there is one, and the
+ * first that gets it wakes the remote (box_wake).
+ *
  * How an operation finds out after DW_REMOTE_UNKNOWN whether its change was made is written at each (change.c,
  * upload.c, session.c); box_again says whether there is time for another look.
  *
  * Threads: any, for every function. Locks, each for moments and none inside another: box->root_lock, box->feed_lock,
- * and those of tokens, rate and the HTTP client.
+ * and those of tokens, rate and the HTTP client. box->wake_lock is held while the keyring is asked, for some seconds,
+ * outside of all others.
  */
 #ifndef BOX_BOX_H
 #define BOX_BOX_H
@@ -35,8 +40,10 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define BOX_HEADERS_MAX 6u
+#define BOX_ACCOUNT_MAX 512u
 #define BOX_TRASHED                                                                                                    \
 	"trashed" /* box_answer.code of an item in the trash; the error is -ENOENT as for one that never was */
 #define BOX_CALLBACK_ERROR (-ESTRPIPE) /* a callback of the request has ended it, and knows why */
@@ -44,13 +51,19 @@
 #define BOX_PATIENCE	   30000000000ull /* nanoseconds: when Box asks for a longer pause, it is DW_REMOTE_LATER at once */
 
 struct box {
-	struct dw_remote remote; /* first: the cache's handle is this */
-	struct box_settings settings;
+	struct dw_remote remote;      /* first: the cache's handle is this */
+	struct box_settings settings; /* as they were known at opening: asleep, without what is sealed */
 	struct box_store store;
 	struct box_rate *rate;
+	char account[BOX_ACCOUNT_MAX];
+
+	_Atomic bool awake; /* what follows, up to wake_lock, is there and does not change any more */
+	struct box_settings whole;
 	struct box_tokens *tokens;
 	struct http_client *http;
-	char account[512];
+	pthread_mutex_t wake_lock;
+	struct dw_option *options; /* a copy, to wake up with; NULL: it was never asleep */
+	size_t option_count;
 
 	char root[BOX_NUMBER_MAX + 2]; /* remote.root: "d0", or made up (root.h) */
 	char *root_path;	       /* "Projects/X"; NULL: the account's own root */
@@ -114,6 +127,8 @@ struct box_answer {
 int box_send(struct box *box, struct dw_remote_call *call, const struct box_request *request,
 	     struct box_answer *answer);
 void box_answer_free(struct box_answer *answer);
+/* provider.c: have a login to send with. DW_REMOTE_LOGIN: it is sealed, and there is no key. */
+int box_wake(struct box *box, struct dw_remote_call *call);
 /* malloc'd path; NULL: no memory. */
 char *box_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

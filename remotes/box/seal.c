@@ -11,6 +11,9 @@
 #define TAG   16u
 #define HEAD  (NONCE + TAG)
 
+/* What stands beside the seal. */
+static const char *const named[] = {"user-id", "api-url", "upload-url"};
+
 bool box_is_sealed(const json_t *file)
 {
 	return json_is_string(json_object_get(file, "sealed"));
@@ -43,6 +46,30 @@ static bool decrypt(const uint8_t key[BOX_KEY], uint8_t *sealed, size_t size, ui
 	return good;
 }
 
+static int copy_names(const json_t *login, json_t *file)
+{
+	int result = file ? 0 : -1;
+
+	for (size_t i = 0; !result && i < sizeof(named) / sizeof(*named); i++) {
+		json_t *name = json_object_get(login, named[i]);
+
+		if (name)
+			result = json_object_set(file, named[i], name);
+	}
+	return result;
+}
+
+static bool names_agree(const json_t *file, const json_t *login)
+{
+	for (size_t i = 0; i < sizeof(named) / sizeof(*named); i++) {
+		const json_t *name = json_object_get(file, named[i]);
+
+		if (name && !json_equal(name, json_object_get(login, named[i])))
+			return false;
+	}
+	return true;
+}
+
 json_t *box_seal(const json_t *login, const uint8_t key[BOX_KEY])
 {
 	char *text = json_dumps(login, JSON_COMPACT), *base64 = NULL;
@@ -57,6 +84,10 @@ json_t *box_seal(const json_t *login, const uint8_t key[BOX_KEY])
 	if (sealed && base64 && encrypt(key, text, size, sealed)) {
 		EVP_EncodeBlock((uint8_t *)base64, sealed, (int)(HEAD + size));
 		file = json_pack("{s:s}", "sealed", base64);
+		if (copy_names(login, file)) {
+			json_decref(file);
+			file = NULL;
+		}
 	}
 	if (text)
 		explicit_bzero(text, size);
@@ -87,7 +118,7 @@ json_t *box_unseal(const json_t *file, const uint8_t key[BOX_KEY])
 		explicit_bzero(text, size);
 	free(sealed);
 	free(text);
-	if (!json_is_object(login)) {
+	if (!json_is_object(login) || !names_agree(file, login)) {
 		json_decref(login);
 		login = NULL;
 	}

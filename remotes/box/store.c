@@ -43,7 +43,7 @@ static uint64_t now_monotonic(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* The login in a sealed file. -ENOKEY. */
+/* The login in a sealed file takes its place. -ENOKEY: what stands beside the seal does. */
 static int unseal(struct box_store *store, json_t **file)
 {
 	json_t *login = store->keyed ? box_unseal(*file, store->key) : NULL;
@@ -57,9 +57,13 @@ static int unseal(struct box_store *store, json_t **file)
 			store->refused = -ENOKEY;
 		store->asked_again = login ? 0 : now_monotonic() + AGAIN;
 	}
+	if (!login) {
+		json_object_del(*file, "sealed");
+		return -ENOKEY;
+	}
 	json_decref(*file);
 	*file = login;
-	return login ? 0 : -ENOKEY;
+	return 0;
 }
 
 int box_store_seal(struct box_store *store, bool prompt)
@@ -127,6 +131,7 @@ int box_store_load(struct box_store *store, json_t **out, struct box_store_stamp
 		*out = json_loadb(text, (size_t)state.st_size, 0, NULL);
 		if (!json_is_object(*out)) {
 			json_decref(*out);
+			*out = NULL;
 			result = -EINVAL;
 		} else {
 			store->sealed = box_is_sealed(*out);

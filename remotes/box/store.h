@@ -6,7 +6,8 @@
  *
  *    NAME.login    JSON, 0600: the settings of the login (settings.h), "user-id" and "user-login" as Box told them, and
  *                  of a login by a person "access-token", "refresh-token" and "expires" (seconds since 1970)
- *                  or, where a Secret Service runs, that JSON sealed with a key that is kept there (keyring.h, seal.h)
+ *                  or, where a Secret Service runs, that JSON sealed with a key that is kept there (keyring.h, seal.h),
+ *                  and beside it whose account it is
  *    NAME.lock     empty; whoever asks Box for new tokens holds it (flock)
  *    NAME.root-*   the id of a folder that a drive has as its root (root.h)
  *
@@ -62,7 +63,7 @@ int box_store_init(struct box_store *store, const char *folder, const char *acco
 void box_store_forget(struct box_store *store);
 /*
  * -ENOENT, -EINVAL (it is no login, or belongs to somebody else or can be read by others), -EIO, -ENOMEM; -ENOKEY: it
- * is sealed, and store->refused says why there is no key.
+ * is sealed, store->refused says why there is no key, and *out is what stands beside the seal.
  */
 int box_store_load(struct box_store *store, json_t **out, struct box_store_stamp *stamp);
 /* From now on the file is sealed, with the key that the Secret Service has for it, or a new one. Errors of keyring.h.

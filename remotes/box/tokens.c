@@ -106,11 +106,13 @@ void box_tokens_destroy(struct box_tokens *tokens)
 static bool reload(struct box_tokens *tokens)
 {
 	struct box_store_stamp stamp;
-	json_t *login;
+	json_t *login = NULL;
 
 	box_store_look(tokens->store, &stamp);
-	if (box_store_same(&stamp, &tokens->stamp) || box_store_load(tokens->store, &login, &stamp))
+	if (box_store_same(&stamp, &tokens->stamp) || box_store_load(tokens->store, &login, &stamp)) {
+		json_decref(login);
 		return false;
+	}
 	json_decref(tokens->login);
 	tokens->login = login;
 	tokens->stamp = stamp;

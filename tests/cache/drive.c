@@ -19,14 +19,28 @@ static const struct dw_provider *provider;
 static const struct dw_remote_ops *real;
 static struct dw_remote_ops counted;
 static struct calls calls;
+static _Atomic(void (*)(void *)) at_list;
+static void *at_list_context;
 
 /* --- The remote, counted -------------------------------------------------------------------------------- */
 
 static int count_list(struct dw_remote *remote, struct dw_remote_call *call, const char *folder, char *cursor,
 		      const struct dw_remote_items *items)
 {
+	void (*act)(void *);
+	int ret = real->list(remote, call, folder, cursor, items);
+
 	calls.list++;
-	return real->list(remote, call, folder, cursor, items);
+	act = atomic_exchange(&at_list, NULL);
+	if (act)
+		act(at_list_context);
+	return ret;
+}
+
+void drive_at_list(void (*act)(void *), void *context)
+{
+	at_list_context = context;
+	atomic_store(&at_list, act);
 }
 
 static int count_read(struct dw_remote *remote, struct dw_remote_call *call, const char *id, const char *content,

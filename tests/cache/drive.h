@@ -46,6 +46,8 @@ struct drive {
 	_Atomic uint64_t next_request;
 };
 
+/* What is done with context when a page has come from the remote and nobody has it yet; NULL: nothing. Once. */
+void drive_at_list(void (*act)(void *context), void *context);
 /* Once, by main. */
 void drive_plugin(const char *path);
 /* Options end with NULL: key, value, key, value... They live as long as drive. */

@@ -180,6 +180,55 @@ static void test_refused_folder(void **state)
 	drive_destroy(&drive);
 }
 
+/* Who waits learns how it is now, not how it was at the last try; and of what fails still, after one more. */
+static void test_wait_tries_again(void **state)
+{
+	uint64_t folder, node, handle;
+	struct drive drive;
+	unsigned before;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	put_file(&drive, "old", "text");
+	settle(&drive);
+	drive_faults(&drive, "upload:EACCES:times=0\nremove:EACCES:times=0\nmkdir:EACCES:times=0\n");
+	put_file(&drive, "file", "text");
+	assert_int_equal(do_unlink(&drive, ROOT, "old"), 0);
+	assert_int_equal(do_mkdir(&drive, ROOT, "folder", &folder), 0);
+	assert_int_equal(do_create(&drive, folder, "inner", &node, &handle), 0);
+	do_close(&drive, node, handle);
+	EVENTUALLY(report_has(&drive, "\"failing\":3"));
+	before = drive.calls->upload;
+	assert_int_equal(do_setxattr(&drive, node_of(&drive, ROOT, "file"), "user.driveway.sync", "1"), -EACCES);
+	assert_int_equal(drive.calls->upload, before + 1);
+	drive_faults(&drive, "");
+	assert_int_equal(do_setxattr(&drive, node_of(&drive, ROOT, "file"), "user.driveway.sync", "1"), 0);
+	assert_true(server_is(&drive, "file", "text"));
+	/* What waits for the folder above it, and only that. */
+	assert_int_equal(do_setxattr(&drive, node, "user.driveway.sync", "1"), 0);
+	assert_true(server_has(&drive, "folder/inner"));
+	assert_true(server_has(&drive, "old"));
+	settle(&drive);
+	assert_false(server_has(&drive, "old"));
+	drive_destroy(&drive);
+}
+
+/* A try that is under way when somebody begins to wait is not the one that counts. */
+static void test_wait_outlives_try(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	drive_faults(&drive, "upload:delay:ms=500\nupload:EACCES\n");
+	put_file(&drive, "file", "text");
+	EVENTUALLY(drive.calls->upload == 1);
+	assert_int_equal(do_setxattr(&drive, ROOT, "user.driveway.sync", "1"), 0);
+	assert_true(server_is(&drive, "file", "text"));
+	assert_int_equal(drive.calls->upload, 2);
+	drive_destroy(&drive);
+}
+
 /* --- Both sides ----------------------------------------------------------------------------------------- */
 
 static bool has_copy(struct drive *drive, const char *text)
@@ -569,6 +618,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_upside_down),
 		cmocka_unit_test(test_into_its_namesake),
 		cmocka_unit_test(test_refused_folder),
+		cmocka_unit_test(test_wait_tries_again),
+		cmocka_unit_test(test_wait_outlives_try),
 		cmocka_unit_test(test_conflict),
 		cmocka_unit_test(test_same_name),
 		cmocka_unit_test(test_removed_here_changed_there),

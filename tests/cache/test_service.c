@@ -441,6 +441,53 @@ static void test_pages(void **state)
 	drive_destroy(&drive);
 }
 
+/* All that was done by hand has been told when the removal of this file has been: it is found last. */
+static void await_news(struct drive *drive, const char *mark)
+{
+	server_remove(drive, mark);
+	EVENTUALLY(node_of(drive, ROOT, mark) == 0);
+}
+
+static void change_there(void *context)
+{
+	struct drive *drive = context;
+
+	server_remove(drive, "folder/removed");
+	server_rename(drive, "folder/moved", "never/moved");
+	server_rename(drive, "folder/stays", "never/stays");
+	await_news(drive, "mark1");
+	server_rename(drive, "never/stays", "folder/stays");
+	await_news(drive, "mark2");
+}
+
+/* The feed tells of items that a page has brought and that are not absorbed yet: the page is the older of the two. */
+static void test_older_page(void **state)
+{
+	uint64_t folder;
+	struct drive drive;
+	char command[512];
+
+	(void)state;
+	drive_make(&drive, NULL);
+	snprintf(command, sizeof(command),
+		 "cd '%s/server' && mkdir folder never && touch mark1 mark2 folder/removed folder/moved folder/stays",
+		 drive.folder);
+	assert_int_equal(system(command), 0);
+	server_look(&drive);
+	EVENTUALLY(node_of(&drive, ROOT, "mark2") != 0);
+	folder = node_of(&drive, ROOT, "folder");
+	assert_int_not_equal(folder, 0);
+	drive_at_list(change_there, &drive);
+	assert_int_equal(node_of(&drive, folder, "removed"), 0);
+	assert_int_equal(node_of(&drive, folder, "moved"), 0);
+	assert_int_not_equal(node_of(&drive, folder, "stays"), 0);
+	assert_int_not_equal(node_of(&drive, node_of(&drive, ROOT, "never"), "moved"), 0);
+	/* Put back, they are there again. */
+	server_rename(&drive, "never/moved", "folder/moved");
+	EVENTUALLY(node_of(&drive, folder, "moved") != 0);
+	drive_destroy(&drive);
+}
+
 static bool show_all(struct dw_listing *listing, const char *name, size_t length, uint64_t next,
 		     const struct dw_entry *entry)
 {
@@ -498,13 +545,21 @@ static void test_walk(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_offline),	      cmocka_unit_test(test_short_absence),
-		cmocka_unit_test(test_login),	      cmocka_unit_test(test_trouble),
-		cmocka_unit_test(test_pages),	      cmocka_unit_test(test_walk),
-		cmocka_unit_test(test_lost_track),    cmocka_unit_test(test_pins),
-		cmocka_unit_test(test_ahead),	      cmocka_unit_test(test_statfs),
-		cmocka_unit_test(test_durable_close), cmocka_unit_test(test_session),
-		cmocka_unit_test(test_times),	      cmocka_unit_test(test_session_conflict),
+		cmocka_unit_test(test_offline),
+		cmocka_unit_test(test_short_absence),
+		cmocka_unit_test(test_login),
+		cmocka_unit_test(test_trouble),
+		cmocka_unit_test(test_pages),
+		cmocka_unit_test(test_walk),
+		cmocka_unit_test(test_older_page),
+		cmocka_unit_test(test_lost_track),
+		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_ahead),
+		cmocka_unit_test(test_statfs),
+		cmocka_unit_test(test_durable_close),
+		cmocka_unit_test(test_session),
+		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_session_conflict),
 	};
 
 	drive_plugin(argc > 1 ? argv[1] : NULL);

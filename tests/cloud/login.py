@@ -66,10 +66,10 @@ class Test:
     def path(self, *names):
         return os.path.join(self.drive, *names)
 
-    def log_in(self):
+    def log_in(self, *more):
         ends = self.emulator.endpoints['http']
         words = ['login', 'box', '-o', f'client-id={self.emulator.endpoints["client_id"]}', '-o', f'api-url={ends["api"]}',
-                 '-o', f'upload-url={ends["upload"]}', '-o', f'auth-url={ends["authorize"]}']
+                 '-o', f'upload-url={ends["upload"]}', '-o', f'auth-url={ends["authorize"]}', *more]
         process = subprocess.Popen([self.machine.driveway, *words], env=self.machine.environment, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         said = []
