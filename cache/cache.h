@@ -10,6 +10,7 @@
  * - state.c: struct cache: calls of the remote and the state of the connection
  * - database.c: SQLite: connections, transactions, durability; schema.sql.h: the tables
  * - nodes.c: rows of nodes: read, make, change, remove; exactly once (table done)
+ * - rows.c: rows that were read lately, in memory
  * - properties.c: what the server cannot hold, as properties of its items
  * - active.c: what is open: handles that survive this process, counts of readers and writers
  * - opened.c: content of open nodes
@@ -59,6 +60,7 @@ struct ahead;
 struct feed;
 struct listings;
 struct pins;
+struct rows;
 struct sync;
 
 enum cache_connection {
@@ -89,6 +91,7 @@ struct cache {
 	int folder_fd;
 	int lock_fd; /* the file "lock" in it, locked */
 	struct database *database;
+	struct rows *rows;
 	struct content_store *contents;
 	struct active *active;
 	struct listings *listings;

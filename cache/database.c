@@ -37,6 +37,7 @@ struct database {
 	void *context;
 	int log_fd; /* of the write-ahead log */
 	atomic_uint next;
+	_Atomic uint64_t state; /* raised before and after each commit: odd while there is none */
 	struct database_connection writer;
 	struct database_connection readers[READERS];
 };
@@ -167,6 +168,7 @@ int database_open(struct database **out, const char *folder, database_log log, v
 	database->log = log;
 	database->context = context;
 	database->log_fd = -1;
+	atomic_init(&database->state, 1);
 	database->writer.database = database;
 	pthread_mutex_init(&database->writer.lock, NULL);
 	for (size_t i = 0; i < READERS; i++) {
@@ -231,7 +233,9 @@ int database_commit(struct database_connection *connection)
 		database_rollback(connection);
 		return ret;
 	}
+	atomic_fetch_add(&connection->database->state, 1);
 	ret = database_run(connection, database_statement(connection, "COMMIT"));
+	atomic_fetch_add(&connection->database->state, 1);
 	if (ret) {
 		database_rollback(connection);
 		return ret;
@@ -274,6 +278,13 @@ void database_read_end(struct database_connection *connection)
 	if (connection->sqlite)
 		database_run(connection, database_statement(connection, "COMMIT"));
 	pthread_mutex_unlock(&connection->lock);
+}
+
+uint64_t database_state(struct database *database)
+{
+	uint64_t state = atomic_load(&database->state);
+
+	return state % 2 ? state : 0;
 }
 
 int database_sync(struct database *database)

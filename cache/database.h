@@ -55,6 +55,12 @@ void database_rollback(struct database_connection *connection);
 struct database_connection *database_read(struct database *database);
 void database_read_end(struct database_connection *connection);
 
+/*
+ * A number for what is committed now, for those who remember what they read: as long as the same number is answered
+ * as before a reading transaction began, another one would read the same. 0: a commit is under way.
+ */
+uint64_t database_state(struct database *database);
+
 /* Make every committed change durable. Any thread, no lock is held. -EIO. */
 int database_sync(struct database *database);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@
 #define BACKGROUND_RANGE   (8ull << 20)
 #define JOIN		   (64ull << 10) /* two missing pieces that are nearer than this are asked for together */
 #define WAIT_NEAR	   (1ull << 20)	 /* a flight that is nearer than this is waited for */
+
+#define UNIT (256ul << 10) /* the kernel's cache of a content file is made in pieces of this size */
 
 #define PAUSE_FIRST 100000000ull
 #define PAUSE_LAST  2000000000ull
@@ -271,40 +274,77 @@ uint64_t fetch_pending(struct content_store *store)
 
 /* --- flying ------------------------------------------------------------------------------------------------------ */
 
-static int write_all(int fd, const char *data, size_t size, uint64_t offset)
+/* One after the other, at offset. */
+static int write_both(int fd, struct iovec parts[2], uint64_t offset)
 {
-	while (size > 0) {
-		ssize_t put = pwrite(fd, data, size, (off_t)offset);
+	while (parts[0].iov_len + parts[1].iov_len > 0) {
+		ssize_t put = pwritev(fd, parts, 2, (off_t)offset);
 
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put < 0)
 			return -errno;
-		data += put;
-		size -= (size_t)put;
 		offset += (uint64_t)put;
+		for (size_t i = 0; i < 2; i++) {
+			size_t done = (size_t)put < parts[i].iov_len ? (size_t)put : parts[i].iov_len;
+
+			parts[i].iov_base = (char *)parts[i].iov_base + done;
+			parts[i].iov_len -= done;
+			put -= (ssize_t)done;
+		}
 	}
 	return 0;
 }
 
-/* Write what is missing of [offset, stop), and nothing else: the rest may have been changed here. io is held. */
-static int keep_missing(struct content *content, const char *data, uint64_t offset, uint64_t stop, bool *skipped)
+/*
+ * How many zeros to write behind [from, to). Bytes come from a network in pieces of a few KiB, and the kernel keeps a
+ * file in memory in folios as large as the writes that made them: a file that was written in small ones is read at two
+ * thirds of the speed for as long as it stays there. So the first write into a unit goes up to its end, or the end of
+ * the flight, where all of that is missing: what stands there is believed by nobody, and the bytes are about to come.
+ * content.lock is held.
+ */
+static size_t padding(const struct flight *flight, uint64_t from, uint64_t to)
 {
+	uint64_t unit = to - to % UNIT, end = unit + UNIT, first, last;
+
+	if (end > flight->stop)
+		end = flight->stop;
+	if (to >= end || (from > unit && from > flight->start))
+		return 0;
+	if (!content_map_missing(&flight->content->map, to, end, &first, &last) || first != to || last != end)
+		return 0;
+	return (size_t)(end - to);
+}
+
+/* Write what is missing of [offset, stop), and nothing else: the rest may have been changed here. io is held. */
+static int keep_missing(struct flight *flight, const char *data, uint64_t offset, uint64_t stop)
+{
+	static const char zeros[UNIT];
+	struct content *content = flight->content;
 	uint64_t at = offset, from, to;
+	size_t pad;
 	bool missing;
 	int ret = 0;
 
 	while (!ret) {
 		pthread_mutex_lock(&content->lock);
 		missing = content_map_missing(&content->map, at, stop, &from, &to);
+		pad = missing ? padding(flight, from, to) : 0;
 		pthread_mutex_unlock(&content->lock);
 		if (!missing || from > at)
-			*skipped = true;
+			flight->skipped = true;
 		if (!missing)
 			return 0;
-		ret = write_all(content->fd, data + (from - offset), to - from, from);
-		if (ret == -ENOSPC && tidy_make_room(content->store))
-			ret = write_all(content->fd, data + (from - offset), to - from, from);
+		for (unsigned tries = 0; tries < 2; tries++) {
+			struct iovec parts[2] = {
+				{.iov_base = (char *)data + (from - offset), .iov_len = to - from},
+				{.iov_base = (char *)zeros, .iov_len = pad},
+			};
+
+			ret = write_both(content->fd, parts, from);
+			if (ret != -ENOSPC || !tidy_make_room(content->store))
+				break;
+		}
 		if (ret)
 			return ret;
 		pthread_mutex_lock(&content->lock);
@@ -348,7 +388,7 @@ static int flight_write(const struct dw_remote_sink *sink, const void *data, siz
 		stop = flight->stop;
 	pthread_mutex_unlock(&content->lock);
 	if (!ret)
-		ret = keep_missing(content, data, offset, stop, &flight->skipped);
+		ret = keep_missing(flight, data, offset, stop);
 	pthread_mutex_lock(&content->lock);
 	if (!ret) {
 		struct content_store *store = content->store;

@@ -12,6 +12,7 @@
 
 #include "cache/operations.h"
 #include "cache/properties.h"
+#include "cache/rows.h"
 #include "cache/sync.h"
 
 /* A content for a node that has none, and its number in the row. */
@@ -92,9 +93,7 @@ int opened_read_row(struct cache *cache, uint64_t id, struct node_row *row)
 		ret = nodes_read(connection, id, row);
 		database_rollback(connection);
 	} else {
-		connection = database_read(cache->database);
-		ret = nodes_read(connection, id, row);
-		database_read_end(connection);
+		ret = rows_read(cache, id, row);
 	}
 	return ret == -ENOENT ? -ESTALE : ret;
 }

@@ -16,6 +16,7 @@
 #include "cache/module.h"
 #include "cache/operations.h"
 #include "cache/pins.h"
+#include "cache/rows.h"
 #include "cache/sync.h"
 #include "support/state_folder.h"
 #include "support/text.h"
@@ -249,6 +250,8 @@ static void cache_close(struct dw_filesystem *fs)
 		active_stop(cache->active);
 	if (cache->contents)
 		content_store_close(cache->contents);
+	if (cache->rows)
+		rows_stop(cache->rows);
 	if (cache->database)
 		database_close(cache->database);
 	if (cache->remote)
@@ -407,8 +410,10 @@ static int open_store(struct cache *cache, const struct dw_source *source, char 
 
 static int start(struct cache *cache, bool restarted)
 {
-	int ret = active_start(&cache->active, cache);
+	int ret = rows_start(&cache->rows);
 
+	if (!ret)
+		ret = active_start(&cache->active, cache);
 	if (!ret)
 		ret = opened_recover(cache, restarted);
 	if (!ret)

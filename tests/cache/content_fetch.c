@@ -79,6 +79,45 @@ static void never_asks_twice(void **state)
 	content_put(content);
 }
 
+/* The first bytes that come make a large piece of the file, of which nothing but these is believed. */
+static void begins_units_whole(void **state)
+{
+	struct bench *bench = *state;
+	const struct far_version *version = far_add(&bench->far, 2 * MIB, 12);
+	struct content *content = bench_expect(bench, version);
+	uint8_t *expected = malloc(version->size), *bytes = malloc(300000), mine[100];
+	uint64_t size, allocated;
+	struct dw_time modified;
+	size_t done;
+
+	assert_non_null(expected);
+	assert_non_null(bytes);
+	memcpy(expected, version->bytes, version->size);
+	memset(mine, 0x5a, sizeof(mine));
+	pthread_mutex_lock(&bench->far.lock);
+	bench->far.good = 3000;
+	pthread_mutex_unlock(&bench->far.lock);
+	far_set_error(&bench->far, -EACCES, UINT_MAX);
+	assert_int_equal(content_read(content, bytes, 300000, 0, false, NULL, &done), -EACCES);
+	bench_await(bench, bench_is_idle, 0);
+	assert_in_range(content_present(content), 3000, 6000);
+	assert_int_equal(content_stat(content, &size, &modified, &allocated), 0);
+	assert_int_equal(size, version->size);
+	assert_true(allocated >= 256 << 10);
+
+	/* What is changed here before the rest comes stays. */
+	assert_int_equal(content_modify(content), 0);
+	bench_write(content, mine, sizeof(mine), 110000);
+	memcpy(expected + 110000, mine, sizeof(mine));
+	bench_write(content, mine, sizeof(mine), 250000);
+	memcpy(expected + 250000, mine, sizeof(mine));
+	far_set_error(&bench->far, 0, 0);
+	bench_check(content, expected, 0, version->size);
+	content_put(content);
+	free(expected);
+	free(bytes);
+}
+
 static void reads_ahead_in_parallel(void **state)
 {
 	struct bench *bench = *state;
@@ -389,6 +428,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(never_asks_twice, bench_setup, bench_teardown),
+		cmocka_unit_test_setup_teardown(begins_units_whole, bench_setup, bench_teardown),
 		cmocka_unit_test_setup_teardown(reads_ahead_in_parallel, bench_setup, bench_teardown),
 		cmocka_unit_test_setup_teardown(jumps_past_what_is_read_ahead, bench_setup, bench_teardown),
 		cmocka_unit_test_setup_teardown(splits_a_flight_for_a_jump, bench_setup, bench_teardown),

@@ -15,6 +15,7 @@
 #include "cache/absorb.h"
 #include "cache/active.h"
 #include "cache/properties.h"
+#include "cache/rows.h"
 
 #define REGION (4u << 20)
 
@@ -69,6 +70,7 @@ static int make(void **state)
 	bench->cache.unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 	atomic_store(&bench->cache.generation, 1);
 	assert_int_equal(database_open(&bench->cache.database, bench->folder, log_line, NULL), 0);
+	assert_int_equal(rows_start(&bench->cache.rows), 0);
 	assert_int_equal(active_start(&bench->cache.active, &bench->cache), 0);
 	connection = database_write(bench->cache.database);
 	assert_int_equal(nodes_make_root(connection, &bench->cache), 0);
@@ -84,6 +86,7 @@ static int unmake(void **state)
 	char command[512];
 
 	active_stop(bench->cache.active);
+	rows_stop(bench->cache.rows);
 	database_close(bench->cache.database);
 	freelocale(bench->cache.unicode);
 	snprintf(command, sizeof(command), "rm -rf %s", bench->folder);
@@ -464,6 +467,39 @@ static void a_first_page_respects_what_is_here(void **state)
 			 1);
 }
 
+/* Without a commit the row comes from memory: what another connection changed meanwhile, which no service does, is not
+ * seen. Behind any commit it is. */
+static void a_row_is_remembered_until_something_is_committed(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t id = make_file(bench, 1, "a", DW_MODE_FILE | 0644), other;
+	struct node_row row;
+	char path[128];
+	sqlite3 *aside;
+
+	assert_int_equal(rows_read(&bench->cache, id, &row), 0);
+	assert_int_equal(row.mode, DW_MODE_FILE | 0644);
+	snprintf(path, sizeof(path), "%s/cache.db", bench->folder);
+	assert_int_equal(sqlite3_open(path, &aside), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(aside, "UPDATE node SET size = 7 WHERE name = x'61'", NULL, NULL, NULL),
+			 SQLITE_OK);
+	assert_int_equal(sqlite3_changes(aside), 1);
+	assert_int_equal(sqlite3_close(aside), SQLITE_OK);
+	assert_int_equal(rows_read(&bench->cache, id, &row), 0);
+	assert_int_equal(row.size, 0);
+	other = make_file(bench, 1, "b", DW_MODE_FILE | 0600);
+	assert_int_equal(rows_read(&bench->cache, id, &row), 0);
+	assert_int_equal(row.size, 7);
+	assert_int_equal(rows_read(&bench->cache, other, &row), 0);
+	assert_int_equal(row.id, other);
+	remove_node(bench, "a");
+	assert_int_equal(rows_read(&bench->cache, id, &row), 0);
+	assert_int_equal(row.parent, 0);
+	assert_int_equal(rows_read(&bench->cache, 1u << 20, &row), -ENOENT);
+	assert_int_equal(rows_read(&bench->cache, other, &row), 0);
+	assert_int_equal(row.mode, DW_MODE_FILE | 0600);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, unmake)
 
 int main(void)
@@ -481,6 +517,7 @@ int main(void)
 		TEST(properties_come_back_as_they_went),
 		TEST(a_request_is_known_again),
 		TEST(a_first_page_respects_what_is_here),
+		TEST(a_row_is_remembered_until_something_is_committed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
