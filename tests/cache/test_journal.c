@@ -428,6 +428,7 @@ static void test_late_save(void **state)
 {
 	char before[128], after[128];
 	struct drive drive;
+	unsigned uploads;
 
 	(void)state;
 	drive_make(&drive, "settle", "0.05", NULL);
@@ -435,9 +436,10 @@ static void test_late_save(void **state)
 	put_file(&drive, "document.tmp", "new");
 	settle(&drive);
 	id_of(&drive, "document", before);
+	uploads = drive.calls->upload;
 	drive_faults(&drive, "upload:ENOSPC:times=0\n");
 	assert_int_equal(do_rename(&drive, ROOT, "document.tmp", ROOT, "document", 0), 0);
-	EVENTUALLY(drive.calls->upload == 3);
+	EVENTUALLY(drive.calls->upload > uploads);
 	usleep(200000);
 	assert_true(server_is(&drive, "document", "old"));
 	assert_true(server_is(&drive, "document.tmp", "new"));
