@@ -44,6 +44,7 @@ struct drive {
 	struct dw_filesystem *fs;
 	struct calls *calls;
 	_Atomic uint64_t next_request;
+	_Atomic unsigned invalidated; /* calls of host.invalidate_node */
 };
 
 /* Once, by main. */

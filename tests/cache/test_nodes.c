@@ -464,11 +464,59 @@ static void a_first_page_respects_what_is_here(void **state)
 			 1);
 }
 
+static void read_row(struct bench *bench, uint64_t id, struct node_row *row)
+{
+	struct database_connection *connection = database_glance(bench->cache.database);
+
+	assert_int_equal(nodes_read(connection, id, row), 0);
+	database_read_end(connection);
+}
+
+static void test_bytes(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t id = make_file(bench, DW_NODE_ROOT, "file", NODE_FILE_MODE);
+	struct database_connection *connection;
+	struct node_row row, before;
+
+	connection = database_write(bench->cache.database);
+	assert_int_equal(database_run(connection, database_statement(connection, "UPDATE node SET dirty = 0")), 0);
+	assert_int_equal(database_commit(connection), 0);
+	read_row(bench, id, &before);
+	connection = database_write(bench->cache.database);
+	assert_int_equal(nodes_set_bytes(connection, id, 7, 70), 0);
+	assert_int_equal(nodes_set_bytes(connection, id + 1, 7, 70), -ENOENT);
+	/* Who looks meanwhile sees what is committed, and waits for nobody. */
+	read_row(bench, id, &row);
+	assert_int_equal(row.size, 0);
+	assert_int_equal(database_commit(connection), 0);
+	read_row(bench, id, &row);
+	assert_int_equal(row.size, 7);
+	assert_int_equal(row.mtime, 70);
+	assert_int_equal(row.dirty, DIRTY_CONTENT);
+	assert_int_equal(row.change, before.change + 1);
+	assert_true(row.since >= before.since && row.ctime >= before.ctime);
+	/* An orphan keeps its bytes to itself. */
+	connection = database_write(bench->cache.database);
+	assert_int_equal(nodes_remove(connection, &bench->cache, &row, true), 0);
+	assert_int_equal(database_commit(connection), 0);
+	read_row(bench, id, &before);
+	connection = database_write(bench->cache.database);
+	assert_int_equal(nodes_set_bytes(connection, id, 9, 90), 0);
+	assert_int_equal(database_commit(connection), 0);
+	read_row(bench, id, &row);
+	assert_int_equal(row.size, 9);
+	assert_int_equal(row.dirty, 0);
+	assert_int_equal(row.change, before.change);
+	assert_int_equal(row.since, before.since);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, unmake)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_bytes),
 		TEST(names_fold_and_are_found_exactly),
 		TEST(a_file_saved_over_another_becomes_its_version),
 		TEST(what_the_server_says_is_followed),
