@@ -36,6 +36,7 @@ struct active_node {
 	struct content *content; /* once needed */
 	uint32_t backing;	 /* passthrough; 0: reads and writes come to us */
 	bool mode_chosen;	 /* backing says how all opens are served until the last is closed */
+	bool was_empty;		 /* when it was chosen: the kernel has no pages of it that we gave */
 	bool stamped;
 	struct content_stamp stamp; /* of the content when the row last agreed with it */
 };

@@ -14,7 +14,7 @@ int cache_getattr(struct dw_filesystem *fs, const struct dw_request *req, uint64
 		  struct dw_attr *out, uint64_t *timeout)
 {
 	struct cache *cache = cache_of(fs);
-	struct database_connection *connection = database_read(cache->database);
+	struct database_connection *connection = database_glance(cache->database);
 	struct node_row row;
 	bool changing;
 	int ret = nodes_read(connection, node, &row);

@@ -177,6 +177,16 @@ bool content_is_local(struct content *content)
 	return local;
 }
 
+bool content_has_origin(struct content *content)
+{
+	bool has;
+
+	pthread_mutex_lock(&content->lock);
+	has = content->remote != NULL;
+	pthread_mutex_unlock(&content->lock);
+	return has;
+}
+
 bool content_is_torn(struct content *content)
 {
 	bool torn;

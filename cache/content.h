@@ -118,6 +118,8 @@ void content_discard(struct content *content);
 int content_stat(struct content *content, uint64_t *size, struct dw_time *modified, uint64_t *allocated);
 bool content_is_whole(struct content *content);
 bool content_is_local(struct content *content);
+/* Is there a version of the server's that it began with, or was settled as? */
+bool content_has_origin(struct content *content);
 /* What is there of it, in bytes. */
 uint64_t content_present(struct content *content);
 /* For passthrough: open for reading and writing, the content's; only when it is whole. */

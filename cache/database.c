@@ -78,10 +78,10 @@ static int connection_open(struct database_connection *connection)
 
 	if (connection->sqlite)
 		return 0;
-	code = sqlite3_open_v2(
-		database->path, &connection->sqlite,
-		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
-	/* One process uses the folder: exclusive locking would keep readers out, normal locking costs little. */
+	code = sqlite3_open_v2(database->path, &connection->sqlite,
+			       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+				       SQLITE_OPEN_PRIVATECACHE,
+			       "unix-excl");
 	if (code == SQLITE_OK)
 		code = sqlite3_exec(
 			connection->sqlite,
@@ -270,6 +270,14 @@ struct database_connection *database_read(struct database *database)
 	if (connection_open(connection) == 0)
 		begin(connection, "BEGIN");
 	return connection;
+}
+
+struct database_connection *database_glance(struct database *database)
+{
+	if (pthread_mutex_trylock(&database->writer.lock))
+		return database_read(database);
+	begin(&database->writer, "BEGIN");
+	return &database->writer;
 }
 
 void database_read_end(struct database_connection *connection)

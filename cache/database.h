@@ -7,7 +7,9 @@
  * docs/cache-format.md tells it to people.
  *
  * Transactions
- *   There is one writing connection, under a lock, and a few reading ones, each under a lock of its own. A change is
+ *   There is one writing connection, under a lock, and a few reading ones, each under a lock of its own. The file is
+ *   locked against other processes for as long as it is open, and the index of the log is in this process's memory
+ *   (SQLite's VFS "unix-excl"), so that a transaction costs no system calls for locks. A change is
  *   made whole by database_commit: it survives the death of this process at any later instruction. It survives the
  *   death of the machine when database_sync, called after the commit, has returned; changes that were committed
  *   later never survive without the earlier ones.
@@ -53,6 +55,9 @@ void database_rollback(struct database_connection *connection);
 
 /* Begin to read one state of the database, which includes every change that was committed before. */
 struct database_connection *database_read(struct database *database);
+/* The same for a row or two: on the writing connection when nobody writes, since its pages are in memory, and every
+ * commit takes them away from the reading ones. Who wants to change waits for its end. */
+struct database_connection *database_glance(struct database *database);
 void database_read_end(struct database_connection *connection);
 
 /*

@@ -81,7 +81,7 @@ int entry_of(struct cache *cache, struct node_row *row, struct dw_entry *out)
 
 int entry_read(struct cache *cache, uint64_t id, struct dw_entry *out)
 {
-	struct database_connection *connection = database_read(cache->database);
+	struct database_connection *connection = database_glance(cache->database);
 	struct node_row row;
 	int ret = nodes_read(connection, id, &row);
 
@@ -93,7 +93,7 @@ int entry_read(struct cache *cache, uint64_t id, struct dw_entry *out)
 static int look(struct cache *cache, uint64_t parent, const char *name, bool fold, struct node_row *folder,
 		struct node_row *row)
 {
-	struct database_connection *connection = database_read(cache->database);
+	struct database_connection *connection = database_glance(cache->database);
 	int ret = nodes_read(connection, parent, folder);
 
 	if (ret == -ENOENT)

@@ -41,9 +41,11 @@ static void answer_open(uint64_t handle, uint32_t flags, uint32_t backing, struc
 static void choose_mode(struct cache *cache, struct active_node *node, uint32_t mode)
 {
 	struct dw_host *host = cache->host;
+	uint64_t size;
 
 	node->mode_chosen = true;
 	node->backing = 0;
+	node->was_empty = content_stat(node->content, &size, NULL, NULL) == 0 && size == 0;
 	if (mode & (DW_MODE_SETUID | DW_MODE_SETGID) || !host->backing_open || !content_is_whole(node->content))
 		return;
 	if (host->backing_open(host, content_fd(node->content), &node->backing))

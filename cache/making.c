@@ -5,6 +5,13 @@
 #include "cache/operations.h"
 #include "cache/sync.h"
 
+/*
+ * For how long the kernel may believe the attributes that come with a file that was made and opened for writing.
+ * Programs ask for them at once, and would ask the service. The kernel itself forgets them when it writes; what a
+ * mapping has changed shows this much later in the times.
+ */
+#define MADE_TIMEOUT 20000000u /* nanoseconds */
+
 /* What is to be made. */
 struct making {
 	uint64_t parent;
@@ -49,18 +56,25 @@ static int apply(struct database_connection *connection, struct cache *cache, co
 	return ret ? ret : nodes_set_done(connection, req->id, *id, 0);
 }
 
+/* What was made. */
+struct made {
+	struct node_row row;
+	uint64_t seen; /* cache->replaced before the row was read */
+};
+
 /* The node, made or, when the request is replayed, found. */
-static int make(struct cache *cache, const struct dw_request *req, const struct making *making, struct dw_entry *out)
+static int make(struct cache *cache, const struct dw_request *req, const struct making *making, struct made *out)
 {
 	struct database_connection *connection;
 	struct content *content = NULL;
-	struct node_row folder, row;
+	struct node_row folder;
 	uint64_t id;
 	int ret = operation_done(cache, req, &id);
 
+	out->seen = atomic_load(&cache->replaced);
 	if (ret)
-		return ret < 0 ? ret : entry_read(cache, id, out);
-	ret = entry_find(cache, req, making->parent, making->name ? making->name : "/", true, &folder, &row);
+		return ret < 0 ? ret : opened_read_row(cache, id, &out->row);
+	ret = entry_find(cache, req, making->parent, making->name ? making->name : "/", true, &folder, &out->row);
 	if (ret != -ENOENT)
 		return ret ? ret : -EEXIST;
 	ret = making->name ? entry_may_make(cache, &folder, making->name)
@@ -76,17 +90,42 @@ static int make(struct cache *cache, const struct dw_request *req, const struct 
 		ret = content_make(cache->contents, connection, &content);
 	if (!ret)
 		ret = apply(connection, cache, req, making, &folder, content, &id);
+	if (!ret)
+		ret = nodes_read(connection, id, &out->row);
 	ret = operation_end(connection, ret);
 	if (content) {
 		if (ret)
 			content_discard(content);
 		content_put(content);
 	}
-	if (ret)
-		return ret;
-	if (making->name)
+	if (!ret && making->name)
 		sync_wake(cache->sync);
-	return entry_read(cache, id, out);
+	return ret;
+}
+
+static int make_entry(struct cache *cache, const struct dw_request *req, const struct making *making,
+		      struct dw_entry *out)
+{
+	struct made made;
+	int ret = make(cache, req, making, &made);
+
+	return ret ? ret : entry_of(cache, &made.row, out);
+}
+
+/* A file, open. */
+static int make_open(struct cache *cache, const struct dw_request *req, const struct making *making, uint32_t flags,
+		     struct dw_entry *out, struct dw_open *open)
+{
+	struct made made;
+	int ret = make(cache, req, making, &made);
+
+	if (!ret)
+		ret = entry_of(cache, &made.row, out);
+	if (!ret)
+		ret = files_open_node(cache, req, &made.row, made.seen, flags & ~DW_O_TRUNC, open);
+	if (!ret && (flags & DW_O_ACCMODE) != DW_O_RDONLY)
+		out->attr_timeout = MADE_TIMEOUT;
+	return ret;
 }
 
 int cache_mknod(struct dw_filesystem *fs, const struct dw_request *req, uint64_t parent, const char *name,
@@ -108,7 +147,7 @@ int cache_mknod(struct dw_filesystem *fs, const struct dw_request *req, uint64_t
 		/* A device means something on one machine only. */
 		return -EPERM;
 	}
-	return make(cache_of(fs), req, &making, out);
+	return make_entry(cache_of(fs), req, &making, out);
 }
 
 int cache_mkdir(struct dw_filesystem *fs, const struct dw_request *req, uint64_t parent, const char *name,
@@ -116,7 +155,7 @@ int cache_mkdir(struct dw_filesystem *fs, const struct dw_request *req, uint64_t
 {
 	const struct making making = {.parent = parent, .name = name, .mode = DW_MODE_FOLDER | (mode & 07777)};
 
-	return make(cache_of(fs), req, &making, out);
+	return make_entry(cache_of(fs), req, &making, out);
 }
 
 int cache_symlink(struct dw_filesystem *fs, const struct dw_request *req, uint64_t parent, const char *name,
@@ -126,41 +165,21 @@ int cache_symlink(struct dw_filesystem *fs, const struct dw_request *req, uint64
 
 	if (strlen(target) >= 4096)
 		return -ENAMETOOLONG;
-	return make(cache_of(fs), req, &making, out);
-}
-
-static int open_made(struct cache *cache, const struct dw_request *req, uint64_t node, uint32_t flags,
-		     struct dw_open *open)
-{
-	uint64_t seen = atomic_load(&cache->replaced);
-	struct node_row row;
-	int ret = opened_read_row(cache, node, &row);
-
-	return ret ? ret : files_open_node(cache, req, &row, seen, flags & ~DW_O_TRUNC, open);
+	return make_entry(cache_of(fs), req, &making, out);
 }
 
 int cache_create(struct dw_filesystem *fs, const struct dw_request *req, uint64_t parent, const char *name,
 		 uint32_t mode, uint32_t flags, struct dw_entry *out, struct dw_open *open)
 {
 	const struct making making = {.parent = parent, .name = name, .mode = DW_MODE_FILE | (mode & 07777)};
-	int ret = make(cache_of(fs), req, &making, out);
 
-	if (!ret)
-		ret = open_made(cache_of(fs), req, out->node, flags, open);
-	if (!ret && (flags & DW_O_ACCMODE) != DW_O_RDONLY)
-		out->attr_timeout = 0;
-	return ret;
+	return make_open(cache_of(fs), req, &making, flags, out, open);
 }
 
 int cache_tmpfile(struct dw_filesystem *fs, const struct dw_request *req, uint64_t parent, uint32_t mode,
 		  uint32_t flags, struct dw_entry *out, struct dw_open *open)
 {
 	const struct making making = {.parent = parent, .mode = DW_MODE_FILE | (mode & 07777)};
-	int ret = make(cache_of(fs), req, &making, out);
 
-	if (!ret)
-		ret = open_made(cache_of(fs), req, out->node, flags, open);
-	if (!ret)
-		out->attr_timeout = 0;
-	return ret;
+	return make_open(cache_of(fs), req, &making, flags, out, open);
 }

@@ -306,15 +306,15 @@ int nodes_make_root(struct database_connection *connection, struct cache *cache)
 	return database_run(connection, put);
 }
 
-/* The item of table gone that has this place on the server. 1, 0. */
-static int gone_at(struct database_connection *connection, const char *remote_parent, const char *name, char *remote,
-		   size_t size)
+/* The item of table gone that has the place of (parent, name) on the server. 1, 0. */
+static int gone_at(struct database_connection *connection, uint64_t parent, const char *name, char *remote, size_t size)
 {
 	sqlite3_stmt *query = database_statement(
-		connection, "SELECT remote FROM gone WHERE remote_parent = ? AND remote_name = ? ORDER BY id DESC");
+		connection, "SELECT g.remote FROM node p JOIN gone g ON g.remote_parent = p.remote "
+			    "WHERE p.id = ? AND g.remote_name = ? ORDER BY g.id DESC");
 	int ret;
 
-	sqlite3_bind_blob(query, 1, remote_parent, (int)strlen(remote_parent), SQLITE_STATIC);
+	sqlite3_bind_int64(query, 1, (int64_t)parent);
 	sqlite3_bind_blob(query, 2, name, (int)strlen(name), SQLITE_STATIC);
 	ret = database_step(connection, query);
 	if (ret > 0 && take_text(query, 0, remote, size))
@@ -328,12 +328,8 @@ static int gone_at(struct database_connection *connection, const char *remote_pa
 static int adopt_at(struct database_connection *connection, struct cache *cache, uint64_t parent, const char *name)
 {
 	char remote[DW_REMOTE_ID_MAX + 1];
-	struct node_item folder;
-	int ret = nodes_item(connection, parent, &folder);
+	int ret = gone_at(connection, parent, name, remote, sizeof(remote));
 
-	if (ret || !folder.remote[0])
-		return ret;
-	ret = gone_at(connection, folder.remote, name, remote, sizeof(remote));
 	if (ret > 0)
 		ret = nodes_adopt(connection, cache, remote);
 	return ret < 0 ? ret : 0;
@@ -643,6 +639,24 @@ int nodes_exchange(struct database_connection *connection, struct cache *cache, 
 	if (!ret)
 		ret = nodes_settle_place(connection, other->id);
 	return ret;
+}
+
+int nodes_set_bytes(struct database_connection *connection, uint64_t id, uint64_t size, int64_t mtime)
+{
+	sqlite3_stmt *put = database_statement(
+		connection, "UPDATE node SET size = ?2, mtime = ?3, ctime = ?4, "
+			    "dirty = iif(parent IS NULL, dirty, dirty | ?5), "
+			    "change = iif(parent IS NULL, change, change + 1), since = iif(parent IS NULL, since, ?4), "
+			    "retry_at = iif(parent IS NULL, retry_at, 0) WHERE id = ?1");
+	int ret;
+
+	sqlite3_bind_int64(put, 1, (int64_t)id);
+	sqlite3_bind_int64(put, 2, (int64_t)size);
+	sqlite3_bind_int64(put, 3, mtime);
+	sqlite3_bind_int64(put, 4, cache_now());
+	sqlite3_bind_int64(put, 5, DIRTY_CONTENT);
+	ret = database_run(connection, put);
+	return ret ? ret : database_changed(connection) ? 0 : -ENOENT;
 }
 
 int nodes_set_content(struct database_connection *connection, uint64_t id, uint64_t content)

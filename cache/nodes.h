@@ -137,6 +137,8 @@ int nodes_unlist(struct database_connection *connection, uint64_t id);
 
 /* Columns. 0 for content: NULL. */
 int nodes_set_content(struct database_connection *connection, uint64_t id, uint64_t content);
+/* What its content file says; ctime = now. Dirty for it (nodes_dirty). -ENOENT. */
+int nodes_set_bytes(struct database_connection *connection, uint64_t id, uint64_t size, int64_t mtime);
 /* size, mtime, ctime, atime, mode, uid, gid, as row has them. */
 int nodes_set_stat(struct database_connection *connection, const struct node_row *row);
 /* Where a link leads. -ENODATA: not known yet, its item's bytes tell; -ERANGE. */

@@ -149,17 +149,8 @@ int opened_modify(struct cache *cache, struct active_node *node)
 static int store_content_state(struct cache *cache, uint64_t id, uint64_t size, struct dw_time modified)
 {
 	struct database_connection *connection = database_write(cache->database);
-	struct node_row row;
-	int ret = nodes_read(connection, id, &row);
+	int ret = nodes_set_bytes(connection, id, size, entry_nanoseconds(modified));
 
-	if (!ret) {
-		row.size = size;
-		row.mtime = entry_nanoseconds(modified);
-		row.ctime = cache_now();
-		ret = nodes_set_stat(connection, &row);
-	}
-	if (!ret)
-		ret = nodes_dirty(connection, id, DIRTY_CONTENT);
 	return operation_end(connection, ret == -ENOENT ? -ESTALE : ret);
 }
 
@@ -194,7 +185,7 @@ int opened_settle(struct cache *cache, struct active_node *node, bool *changed)
 	if (changed)
 		*changed = true;
 	/* Pages that the kernel read through us before are not what was written past them. */
-	if (node->backing && cache->host->invalidate_node)
+	if (node->backing && !node->was_empty && cache->host->invalidate_node)
 		cache->host->invalidate_node(cache->host, node->node, 0, 0);
 	sync_wake(cache->sync);
 	return 0;
@@ -207,9 +198,9 @@ void opened_idle(struct cache *cache, struct active_node *node)
 	int ret;
 
 	node->stamped = false;
-	if (!node->content || !content_is_local(node->content))
+	if (!node->content || !content_is_local(node->content) || !content_has_origin(node->content))
 		return;
-	connection = database_read(cache->database);
+	connection = database_glance(cache->database);
 	ret = nodes_read(connection, node->node, &row);
 	database_read_end(connection);
 	/* The server has these very bytes. */

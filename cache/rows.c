@@ -51,7 +51,7 @@ int rows_read(struct cache *cache, uint64_t id, struct node_row *out)
 	}
 	if (found)
 		return 0;
-	connection = database_read(cache->database);
+	connection = database_glance(cache->database);
 	ret = nodes_read(connection, id, out);
 	database_read_end(connection);
 	if (!ret && state) {

@@ -87,7 +87,7 @@ int cache_getxattr(struct dw_filesystem *fs, const struct dw_request *req, uint6
 		return ret;
 	if (is_own(name))
 		return get_own(cache, req, node, name, value, size);
-	connection = database_read(cache->database);
+	connection = database_glance(cache->database);
 	ret = nodes_read(connection, node, &row);
 	if (ret) {
 		database_read_end(connection);

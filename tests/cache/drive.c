@@ -183,6 +183,7 @@ static void host_log(struct dw_host *host, int level, const char *message)
 
 static int host_invalidate_node(struct dw_host *host, uint64_t node, uint64_t offset, uint64_t length)
 {
+	atomic_fetch_add(&((struct drive *)host)->invalidated, 1);
 	return 0;
 }
 

@@ -44,6 +44,7 @@ struct drive {
 	struct dw_filesystem *fs;
 	struct calls *calls;
 	_Atomic uint64_t next_request;
+	_Atomic unsigned invalidated; /* calls of host.invalidate_node */
 };
 
 /* What is done with context when a page has come from the remote and nobody has it yet; NULL: nothing. Once. */

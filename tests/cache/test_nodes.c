@@ -467,24 +467,21 @@ static void a_first_page_respects_what_is_here(void **state)
 			 1);
 }
 
-/* Without a commit the row comes from memory: what another connection changed meanwhile, which no service does, is not
- * seen. Behind any commit it is. */
+/* Changes that are committed past database_commit, as nobody does, are not seen before something else is committed. */
 static void a_row_is_remembered_until_something_is_committed(void **state)
 {
 	struct bench *bench = *state;
 	uint64_t id = make_file(bench, 1, "a", DW_MODE_FILE | 0644), other;
+	struct database_connection *connection;
 	struct node_row row;
-	char path[128];
-	sqlite3 *aside;
 
 	assert_int_equal(rows_read(&bench->cache, id, &row), 0);
 	assert_int_equal(row.mode, DW_MODE_FILE | 0644);
-	snprintf(path, sizeof(path), "%s/cache.db", bench->folder);
-	assert_int_equal(sqlite3_open(path, &aside), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(aside, "UPDATE node SET size = 7 WHERE name = x'61'", NULL, NULL, NULL),
-			 SQLITE_OK);
-	assert_int_equal(sqlite3_changes(aside), 1);
-	assert_int_equal(sqlite3_close(aside), SQLITE_OK);
+	connection = database_write(bench->cache.database);
+	assert_int_equal(database_run(connection, database_statement(connection, "UPDATE node SET size = 7")), 0);
+	assert_int_equal(database_run(connection, database_statement(connection, "COMMIT")), 0);
+	assert_int_equal(database_run(connection, database_statement(connection, "BEGIN")), 0);
+	database_rollback(connection);
 	assert_int_equal(rows_read(&bench->cache, id, &row), 0);
 	assert_int_equal(row.size, 0);
 	other = make_file(bench, 1, "b", DW_MODE_FILE | 0600);
@@ -500,11 +497,59 @@ static void a_row_is_remembered_until_something_is_committed(void **state)
 	assert_int_equal(row.mode, DW_MODE_FILE | 0600);
 }
 
+static void read_row(struct bench *bench, uint64_t id, struct node_row *row)
+{
+	struct database_connection *connection = database_glance(bench->cache.database);
+
+	assert_int_equal(nodes_read(connection, id, row), 0);
+	database_read_end(connection);
+}
+
+static void test_bytes(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t id = make_file(bench, DW_NODE_ROOT, "file", NODE_FILE_MODE);
+	struct database_connection *connection;
+	struct node_row row, before;
+
+	connection = database_write(bench->cache.database);
+	assert_int_equal(database_run(connection, database_statement(connection, "UPDATE node SET dirty = 0")), 0);
+	assert_int_equal(database_commit(connection), 0);
+	read_row(bench, id, &before);
+	connection = database_write(bench->cache.database);
+	assert_int_equal(nodes_set_bytes(connection, id, 7, 70), 0);
+	assert_int_equal(nodes_set_bytes(connection, id + 1, 7, 70), -ENOENT);
+	/* Who looks meanwhile sees what is committed, and waits for nobody. */
+	read_row(bench, id, &row);
+	assert_int_equal(row.size, 0);
+	assert_int_equal(database_commit(connection), 0);
+	read_row(bench, id, &row);
+	assert_int_equal(row.size, 7);
+	assert_int_equal(row.mtime, 70);
+	assert_int_equal(row.dirty, DIRTY_CONTENT);
+	assert_int_equal(row.change, before.change + 1);
+	assert_true(row.since >= before.since && row.ctime >= before.ctime);
+	/* An orphan keeps its bytes to itself. */
+	connection = database_write(bench->cache.database);
+	assert_int_equal(nodes_remove(connection, &bench->cache, &row, true), 0);
+	assert_int_equal(database_commit(connection), 0);
+	read_row(bench, id, &before);
+	connection = database_write(bench->cache.database);
+	assert_int_equal(nodes_set_bytes(connection, id, 9, 90), 0);
+	assert_int_equal(database_commit(connection), 0);
+	read_row(bench, id, &row);
+	assert_int_equal(row.size, 9);
+	assert_int_equal(row.dirty, 0);
+	assert_int_equal(row.change, before.change);
+	assert_int_equal(row.since, before.since);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, unmake)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_bytes),
 		TEST(names_fold_and_are_found_exactly),
 		TEST(a_file_saved_over_another_becomes_its_version),
 		TEST(what_the_server_says_is_followed),

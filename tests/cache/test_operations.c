@@ -81,6 +81,52 @@ static void test_links_and_attributes(void **state)
 }
 
 /* Each that must not be done twice is given again, as to a process that took over before it could answer. */
+static int backing_open(struct dw_host *host, int fd, uint32_t *id)
+{
+	(void)host;
+	*id = (uint32_t)fd + 1;
+	return 0;
+}
+
+static int backing_close(struct dw_host *host, uint32_t id)
+{
+	(void)host;
+	(void)id;
+	return 0;
+}
+
+/* Pages that the kernel may have of a file are to be forgotten after writes past it; of one that was empty it has none.
+ */
+static void test_invalidated(void **state)
+{
+	struct dw_entry entry = {.node = 0};
+	struct dw_open opened = {.handle = 0};
+	struct drive drive;
+	struct request r;
+	uint64_t handle;
+
+	(void)state;
+	drive_make(&drive, "settle", "60", NULL);
+	drive.host.backing_open = backing_open;
+	drive.host.backing_close = backing_close;
+	assert_int_equal(drive.fs->ops->create(drive.fs, request_new(&drive, &r), ROOT, "file", 0644, DW_O_RDWR, &entry,
+					       &opened),
+			 0);
+	assert_int_not_equal(opened.backing_id, 0);
+	assert_int_equal(entry.attr.size, 0);
+	/* Long enough for who asks at once, and gone before anybody could see an old time. */
+	assert_true(entry.attr_timeout > 0 && entry.attr_timeout <= 20000000u);
+	assert_int_equal(do_write(&drive, entry.node, opened.handle, "hello", 0), 5);
+	do_close(&drive, entry.node, opened.handle);
+	assert_int_equal(atomic_load(&drive.invalidated), 0);
+	assert_int_equal(size_of(&drive, entry.node), 5);
+	assert_int_equal(do_open(&drive, entry.node, DW_O_RDWR, &handle), 0);
+	assert_int_equal(do_write(&drive, entry.node, handle, "HELLO", 0), 5);
+	do_close(&drive, entry.node, handle);
+	assert_int_equal(atomic_load(&drive.invalidated), 1);
+	drive_destroy(&drive);
+}
+
 static void test_replay(void **state)
 {
 	struct dw_filesystem *fs;
@@ -237,9 +283,13 @@ static void test_replaced_while_open(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_files),  cmocka_unit_test(test_links_and_attributes),
-		cmocka_unit_test(test_replay), cmocka_unit_test(test_restart),
-		cmocka_unit_test(test_kill),   cmocka_unit_test(test_replaced_while_open),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_links_and_attributes),
+		cmocka_unit_test(test_invalidated),
+		cmocka_unit_test(test_replay),
+		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_kill),
+		cmocka_unit_test(test_replaced_while_open),
 	};
 
 	drive_plugin(argc > 1 ? argv[1] : NULL);
