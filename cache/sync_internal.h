@@ -102,8 +102,12 @@ struct sync_subject {
 	char parent[DW_REMOTE_ID_MAX + 1]; /* remote id of the folder that it is in; "": not there yet */
 };
 
-/* Is the item that holds a place one that we are about to move or remove? Then it is only a matter of time. */
-bool sync_will_leave(struct cache *cache, const char *remote);
+/*
+ * there was found in the folder parent (a remote id), where something of ours should go. Is it one that we are about to
+ * move or remove, or that we know to be elsewhere by a call that was answered since? Then it is only a matter of time.
+ * What was sent and not answered is asked for before this: whoever sent it takes it, and the note of it away, at once.
+ */
+bool sync_will_leave(struct cache *cache, const char *parent, const struct dw_remote_item *there);
 
 void sync_run_node(struct sync_job *job);
 void sync_run_gone(struct sync_job *job);
