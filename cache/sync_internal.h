@@ -140,7 +140,8 @@ int sync_answered(struct sync_job *job, const struct sync_subject *subject, uint
 int sync_item_lost(struct sync_job *job, const struct sync_subject *subject);
 /* Something could not go into its folder: when that is gone on the server, so it is here. -EBUSY, or what stat says. */
 int sync_folder_lost(struct sync_job *job, const struct sync_subject *subject, struct dw_remote_call *call);
-/* Somebody else's item is where the node should go: the node gets a conflicted name beside it. */
+/* Somebody else's item is where the node should go: the node gets a conflicted name beside it. -EBUSY: it has been
+ * given another place since, and is to be tried there. */
 int sync_keep_both(struct sync_job *job, const struct sync_subject *subject, const struct dw_remote_item *there);
 
 /* The task failed with ret: when to try again, and why, goes into its row. */

@@ -122,16 +122,33 @@ int sync_folder_lost(struct sync_job *job, const struct sync_subject *subject, s
 	return ret < 0 ? ret : -EBUSY;
 }
 
+/* Has the node got another place since the call began, or none? 1; 0; negative. */
+static int was_renamed(struct database_connection *connection, const struct sync_subject *subject)
+{
+	char name[NODE_NAME_SIZE];
+	struct node_row row;
+	int ret = nodes_read(connection, subject->row.id, &row);
+
+	if (!ret)
+		ret = nodes_name(connection, subject->row.id, name);
+	if (ret)
+		return ret == -ENOENT ? 1 : ret;
+	return row.parent != subject->row.parent || strcmp(name, subject->name) != 0;
+}
+
 int sync_keep_both(struct sync_job *job, const struct sync_subject *subject, const struct dw_remote_item *there)
 {
 	struct absorb *absorb;
-	int ret;
-
-	cache_log(job->sync->cache, 1, "%s was changed here and on the server: both are kept", subject->name);
-	ret = absorb_begin(&absorb, job->sync->cache);
+	int ret = absorb_begin(&absorb, job->sync->cache);
 
 	if (ret)
 		return ret;
+	/* What is in the way of a place matters to who still wants it. */
+	if (strcmp(there->id, subject->item.remote) != 0)
+		ret = was_renamed(absorb_connection(absorb), subject);
+	if (ret)
+		return absorb_end(absorb, ret > 0 ? -EBUSY : ret);
+	cache_log(job->sync->cache, 1, "%s was changed here and on the server: both are kept", subject->name);
 	pthread_mutex_lock(&job->sync->lock);
 	job->name[0] = '\0';
 	pthread_mutex_unlock(&job->sync->lock);

@@ -25,7 +25,7 @@ struct hook {
 	_Atomic(void (*)(void *)) act;
 	void *context;
 };
-static struct hook at_list, at_upload;
+static struct hook at_list, before_upload, at_upload;
 
 /* --- The remote, counted -------------------------------------------------------------------------------- */
 
@@ -46,6 +46,11 @@ static void set_hook(struct hook *hook, void (*act)(void *), void *context)
 void drive_at_list(void (*act)(void *), void *context)
 {
 	set_hook(&at_list, act, context);
+}
+
+void drive_before_upload(void (*act)(void *), void *context)
+{
+	set_hook(&before_upload, act, context);
 }
 
 void drive_at_upload(void (*act)(void *), void *context)
@@ -81,6 +86,7 @@ static int count_upload(struct dw_remote *remote, struct dw_remote_call *call, c
 {
 	int ret;
 
+	run_hook(&before_upload);
 	calls.upload++;
 	ret = real->upload(remote, call, place, content, items);
 	run_hook(&at_upload);
