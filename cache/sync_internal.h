@@ -103,8 +103,12 @@ struct sync_subject {
 	char parent[DW_REMOTE_ID_MAX + 1]; /* remote id of the folder that it is in; "": not there yet */
 };
 
-/* Is the item that holds a place one that we are about to move or remove? Then it is only a matter of time. */
-bool sync_will_leave(struct cache *cache, const char *remote);
+/*
+ * there was found in the folder parent (a remote id), where something of ours should go. Is it one that we are about to
+ * move or remove, or that we know to be elsewhere by a call that was answered since? Then it is only a matter of time.
+ * What was sent and not answered is asked for before this: whoever sent it takes it, and the note of it away, at once.
+ */
+bool sync_will_leave(struct cache *cache, const char *parent, const struct dw_remote_item *there);
 
 void sync_run_node(struct sync_job *job);
 void sync_run_gone(struct sync_job *job);
@@ -137,7 +141,8 @@ int sync_answered(struct sync_job *job, const struct sync_subject *subject, uint
 int sync_item_lost(struct sync_job *job, const struct sync_subject *subject);
 /* Something could not go into its folder: when that is gone on the server, so it is here. -EBUSY, or what stat says. */
 int sync_folder_lost(struct sync_job *job, const struct sync_subject *subject, struct dw_remote_call *call);
-/* Somebody else's item is where the node should go: the node gets a conflicted name beside it. */
+/* Somebody else's item is where the node should go: the node gets a conflicted name beside it. -EBUSY: it has been
+ * given another place since, and is to be tried there. */
 int sync_keep_both(struct sync_job *job, const struct sync_subject *subject, const struct dw_remote_item *there);
 
 /* The task failed with ret: when to try again, and why, goes into its row. */

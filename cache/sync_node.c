@@ -122,16 +122,33 @@ int sync_folder_lost(struct sync_job *job, const struct sync_subject *subject, s
 	return ret < 0 ? ret : -EBUSY;
 }
 
+/* Has the node got another place since the call began, or none? 1; 0; negative. */
+static int was_renamed(struct database_connection *connection, const struct sync_subject *subject)
+{
+	char name[NODE_NAME_SIZE];
+	struct node_row row;
+	int ret = nodes_read(connection, subject->row.id, &row);
+
+	if (!ret)
+		ret = nodes_name(connection, subject->row.id, name);
+	if (ret)
+		return ret == -ENOENT ? 1 : ret;
+	return row.parent != subject->row.parent || strcmp(name, subject->name) != 0;
+}
+
 int sync_keep_both(struct sync_job *job, const struct sync_subject *subject, const struct dw_remote_item *there)
 {
 	struct absorb *absorb;
-	int ret;
-
-	cache_log(job->sync->cache, 1, "%s was changed here and on the server: both are kept", subject->name);
-	ret = absorb_begin(&absorb, job->sync->cache);
+	int ret = absorb_begin(&absorb, job->sync->cache);
 
 	if (ret)
 		return ret;
+	/* What is in the way of a place matters to who still wants it. */
+	if (strcmp(there->id, subject->item.remote) != 0)
+		ret = was_renamed(absorb_connection(absorb), subject);
+	if (ret)
+		return absorb_end(absorb, ret > 0 ? -EBUSY : ret);
+	cache_log(job->sync->cache, 1, "%s was changed here and on the server: both are kept", subject->name);
 	pthread_mutex_lock(&job->sync->lock);
 	job->name[0] = '\0';
 	pthread_mutex_unlock(&job->sync->lock);
@@ -141,15 +158,18 @@ int sync_keep_both(struct sync_job *job, const struct sync_subject *subject, con
 	return absorb_end(absorb, ret);
 }
 
-bool sync_will_leave(struct cache *cache, const char *remote)
+bool sync_will_leave(struct cache *cache, const char *parent, const struct dw_remote_item *there)
 {
 	struct database_connection *connection = database_read(cache->database);
 	sqlite3_stmt *statement = database_statement(connection, "SELECT 1 FROM gone WHERE remote = ?1 UNION ALL "
-								 "SELECT 1 FROM node WHERE remote = ?1 AND dirty & 2");
+								 "SELECT 1 FROM buried WHERE remote = ?1 UNION ALL "
+								 "SELECT 1 FROM node WHERE remote = ?1 AND (dirty & 2 "
+								 "OR remote_parent != ?2 OR remote_name != ?3)");
 	bool leaves;
 
-	if (statement)
-		sqlite3_bind_blob(statement, 1, remote, (int)strlen(remote), SQLITE_TRANSIENT);
+	database_bind_text(statement, 1, there->id);
+	database_bind_text(statement, 2, there->parent && *there->parent ? there->parent : parent);
+	database_bind_text(statement, 3, there->name);
 	leaves = database_step(connection, statement) > 0;
 	database_read_end(connection);
 	return leaves;
@@ -228,7 +248,7 @@ static int make_folder(struct sync_job *job, const struct sync_subject *subject,
 		/* Made by an earlier try, or by somebody else: two folders of one name are one folder. */
 		sync_item_free(&there);
 		ret = sync_item_find(cache, call, subject->parent, subject->name, &there);
-		if (ret == -ENOENT || (!ret && sync_will_leave(cache, there.item.id))) {
+		if (ret == -ENOENT || (!ret && sync_will_leave(cache, subject->parent, &there.item))) {
 			ret = -EBUSY;
 		} else if (!ret && there.item.type != DW_REMOTE_FOLDER) {
 			ret = sync_keep_both(job, subject, &there.item);
@@ -273,13 +293,12 @@ static int give_to_sender(struct sync_job *job, const struct sync_subject *subje
 /* Somebody else's item is where the node should go; or one that will leave, or turns out to be ours: -EBUSY. */
 static int move_is_blocked(struct sync_job *job, const struct sync_subject *subject, const struct dw_remote_item *there)
 {
-	int ret;
+	int ret = give_to_sender(job, subject, there);
 
-	if (sync_will_leave(job->sync->cache, there->id))
-		return -EBUSY;
-	ret = give_to_sender(job, subject, there);
 	if (ret)
 		return ret > 0 ? -EBUSY : ret;
+	if (sync_will_leave(job->sync->cache, subject->parent, there))
+		return -EBUSY;
 	return sync_keep_both(job, subject, there);
 }
 

@@ -322,16 +322,6 @@ static int changed_there(struct sync_job *job, const struct sync_subject *subjec
 	return ret;
 }
 
-static int build_upon_or_keep_both(struct sync_job *job, const struct sync_subject *subject,
-				   const struct dw_remote_item *item)
-{
-	int ret = was_sent(job->sync->cache, subject, item);
-
-	if (ret < 0)
-		return ret;
-	return ret ? sync_answered(job, subject, 0, item) : sync_keep_both(job, subject, item);
-}
-
 /* The name is taken on the server. */
 static int taken_there(struct sync_job *job, const struct sync_subject *subject, struct sync_source *source,
 		       struct dw_remote_call *call)
@@ -339,14 +329,17 @@ static int taken_there(struct sync_job *job, const struct sync_subject *subject,
 	struct cache *cache = job->sync->cache;
 	struct sync_item there = {0};
 	int ret = sync_item_find(cache, call, subject->parent, subject->name, &there);
+	int sent = ret ? 0 : was_sent(cache, subject, &there.item);
 
 	(void)cache_answered(cache, ret, call);
-	if (ret == -ENOENT || (!ret && sync_will_leave(cache, there.item.id)))
+	if (ret == -ENOENT || (!ret && sync_will_leave(cache, subject->parent, &there.item)))
 		ret = -EBUSY;
 	else if (!ret && same_bytes(source, &there.item))
 		ret = accept(job, subject, source, &there.item);
+	else if (!ret && sent)
+		ret = sent < 0 ? sent : sync_answered(job, subject, 0, &there.item);
 	else if (!ret)
-		ret = build_upon_or_keep_both(job, subject, &there.item);
+		ret = sync_keep_both(job, subject, &there.item);
 	sync_item_free(&there);
 	return ret;
 }

@@ -19,28 +19,53 @@ static const struct dw_provider *provider;
 static const struct dw_remote_ops *real;
 static struct dw_remote_ops counted;
 static struct calls calls;
-static _Atomic(void (*)(void *)) at_list;
-static void *at_list_context;
+
+/* Something to be done once, behind a call. */
+struct hook {
+	_Atomic(void (*)(void *)) act;
+	void *context;
+};
+static struct hook at_list, before_upload, at_upload;
 
 /* --- The remote, counted -------------------------------------------------------------------------------- */
 
-static int count_list(struct dw_remote *remote, struct dw_remote_call *call, const char *folder, char *cursor,
-		      const struct dw_remote_items *items)
+static void run_hook(struct hook *hook)
 {
-	void (*act)(void *);
-	int ret = real->list(remote, call, folder, cursor, items);
+	void (*act)(void *) = atomic_exchange(&hook->act, NULL);
 
-	calls.list++;
-	act = atomic_exchange(&at_list, NULL);
 	if (act)
-		act(at_list_context);
-	return ret;
+		act(hook->context);
+}
+
+static void set_hook(struct hook *hook, void (*act)(void *), void *context)
+{
+	hook->context = context;
+	atomic_store(&hook->act, act);
 }
 
 void drive_at_list(void (*act)(void *), void *context)
 {
-	at_list_context = context;
-	atomic_store(&at_list, act);
+	set_hook(&at_list, act, context);
+}
+
+void drive_before_upload(void (*act)(void *), void *context)
+{
+	set_hook(&before_upload, act, context);
+}
+
+void drive_at_upload(void (*act)(void *), void *context)
+{
+	set_hook(&at_upload, act, context);
+}
+
+static int count_list(struct dw_remote *remote, struct dw_remote_call *call, const char *folder, char *cursor,
+		      const struct dw_remote_items *items)
+{
+	int ret = real->list(remote, call, folder, cursor, items);
+
+	calls.list++;
+	run_hook(&at_list);
+	return ret;
 }
 
 static int count_read(struct dw_remote *remote, struct dw_remote_call *call, const char *id, const char *content,
@@ -59,8 +84,13 @@ static int count_quota(struct dw_remote *remote, struct dw_remote_call *call, st
 static int count_upload(struct dw_remote *remote, struct dw_remote_call *call, const struct dw_remote_place *place,
 			const struct dw_remote_content *content, const struct dw_remote_items *items)
 {
+	int ret;
+
+	run_hook(&before_upload);
 	calls.upload++;
-	return real->upload(remote, call, place, content, items);
+	ret = real->upload(remote, call, place, content, items);
+	run_hook(&at_upload);
+	return ret;
 }
 
 static int count_mkdir(struct dw_remote *remote, struct dw_remote_call *call, const char *parent, const char *name,

@@ -49,6 +49,9 @@ struct drive {
 
 /* What is done with context when a page has come from the remote and nobody has it yet; NULL: nothing. Once. */
 void drive_at_list(void (*act)(void *context), void *context);
+/* The same for an upload that is about to be done, and for one that is done and not answered. */
+void drive_before_upload(void (*act)(void *context), void *context);
+void drive_at_upload(void (*act)(void *context), void *context);
 /* Once, by main. */
 void drive_plugin(const char *path);
 /* Options end with NULL: key, value, key, value... They live as long as drive. */

@@ -609,6 +609,80 @@ static void test_lost_and_replaced(void **state)
 	drive_destroy(&drive);
 }
 
+/*
+ * One file is uploaded to a name that another one has by the time of the answer, and has gone to its own place when the
+ * other one hears that the name was taken. Nobody else was there.
+ */
+struct passing {
+	struct drive *drive;
+	_Atomic bool listed;
+};
+
+static void come_and_go(void *context)
+{
+	struct passing *passing = context;
+
+	passing->listed = true;
+	EVENTUALLY(server_is(passing->drive, "other", "first"));
+	assert_int_equal(do_setxattr(passing->drive, node_of(passing->drive, ROOT, "other"), "user.driveway.sync", "1"),
+			 0);
+}
+
+static void rename_meanwhile(void *context)
+{
+	struct passing *passing = context;
+
+	assert_int_equal(do_rename(passing->drive, ROOT, "name", ROOT, "other", 0), 0);
+	drive_at_list(come_and_go, passing);
+	put_file(passing->drive, "name", "second");
+	EVENTUALLY(passing->listed);
+}
+
+static void test_passing_names(void **state)
+{
+	struct drive drive;
+	struct passing passing = {.drive = &drive};
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	assert_int_equal(node_of(&drive, ROOT, "name"), 0);
+	drive_at_upload(rename_meanwhile, &passing);
+	put_file(&drive, "name", "first");
+	EVENTUALLY(passing.listed);
+	settle(&drive);
+	assert_true(server_is(&drive, "name", "second"));
+	assert_true(server_is(&drive, "other", "first"));
+	assert_int_equal(server_count(&drive), 2);
+	drive_destroy(&drive);
+}
+
+static void take_name(void *context)
+{
+	struct drive *drive = context;
+
+	assert_int_equal(do_rename(drive, ROOT, "name", ROOT, "other", 0), 0);
+	put_file(drive, "name", "second");
+	assert_int_equal(do_setxattr(drive, node_of(drive, ROOT, "name"), "user.driveway.sync", "1"), 0);
+}
+
+/* A file that is on its way to its old name finds there the one that has it now. */
+static void test_taken_name(void **state)
+{
+	struct drive drive;
+
+	(void)state;
+	drive_make(&drive, "settle", "0.05", NULL);
+	assert_int_equal(node_of(&drive, ROOT, "name"), 0);
+	drive_before_upload(take_name, &drive);
+	put_file(&drive, "name", "first");
+	EVENTUALLY(server_is(&drive, "name", "second"));
+	settle(&drive);
+	assert_true(server_is(&drive, "name", "second"));
+	assert_true(server_is(&drive, "other", "first"));
+	assert_int_equal(server_count(&drive), 2);
+	drive_destroy(&drive);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -638,6 +712,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_place_of_lost),
 		cmocka_unit_test(test_lost_and_removed),
 		cmocka_unit_test(test_lost_and_replaced),
+		cmocka_unit_test(test_passing_names),
+		cmocka_unit_test(test_taken_name),
 	};
 
 	drive_plugin(argc > 1 ? argv[1] : NULL);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The service dies at a call into the remote; nobody may notice, and the server must be right afterwards.
 
-    calls.py DRIVEWAY [--seed N] [--limit SECONDS] [--only OPERATION:WHAT:N] [--keep]
+    calls.py DRIVEWAY [--seed N] [--limit SECONDS] [--only OPERATION:WHAT:N,...] [--keep]
 
 A drive over folder: is worked on by a program, a folder of its own for each death. The fault plan of folder: ends the
 service before, in the middle of or behind the n-th call of one operation; the keeper starts the next one, which goes on.
@@ -174,8 +174,8 @@ class Test:
 
     def cases(self):
         if self.arguments.only:
-            operation, what, number = self.arguments.only.split(':')
-            return [(operation, what, int(number))]
+            words = [word.split(':') for word in self.arguments.only.split(',')]
+            return [(operation, what, int(number)) for operation, what, number in words]
         found = []
         for operation in OPERATIONS:
             for what in WHATS:
@@ -303,7 +303,7 @@ def main():
     parser.add_argument('driveway')
     parser.add_argument('--seed', default=str(int(time.time())))
     parser.add_argument('--limit', type=float, default=0, help='seconds after which no further case is tried; 0: none')
-    parser.add_argument('--only', help='OPERATION:WHAT:NUMBER')
+    parser.add_argument('--only', help='OPERATION:WHAT:NUMBER,...; one may come more than once')
     parser.add_argument('--keep', action='store_true')
     arguments = parser.parse_args()
     check_place()
