@@ -27,6 +27,7 @@ struct box_tokens {
 	pthread_cond_t settled;
 	bool renewing; /* a thread is at it */
 	bool lapsed;
+	bool another; /* the file holds the login of another user now */
 	uint64_t lapsed_at;
 	char access[BOX_TOKEN_MAX]; /* "": none */
 	char refresh[BOX_TOKEN_MAX];
@@ -102,7 +103,14 @@ void box_tokens_destroy(struct box_tokens *tokens)
 	free(tokens);
 }
 
-/* Read the file again when it is another one than before; whether it was. Under the lock. */
+static bool is_of_another(const json_t *before, const json_t *now)
+{
+	const char *one = box_json_text(before, "user-id"), *other = box_json_text(now, "user-id");
+
+	return one && other && strcmp(one, other) != 0;
+}
+
+/* Read the file again when it is another one than before; whether it was, and is the same user's. Under the lock. */
 static bool reload(struct box_tokens *tokens)
 {
 	struct box_store_stamp stamp;
@@ -113,9 +121,18 @@ static bool reload(struct box_tokens *tokens)
 		json_decref(login);
 		return false;
 	}
+	tokens->stamp = stamp;
+	tokens->another = is_of_another(tokens->login, login);
+	if (tokens->another) {
+		/* What waits here to be sent is not for that account, and its login is not ours to renew. */
+		json_decref(login);
+		tokens->access[0] = tokens->refresh[0] = 0;
+		tokens->lapsed = true;
+		tokens->lapsed_at = now_monotonic();
+		return false;
+	}
 	json_decref(tokens->login);
 	tokens->login = login;
-	tokens->stamp = stamp;
 	tokens->lapsed = false;
 	adopt(tokens, login);
 	return true;
@@ -269,7 +286,11 @@ static int wait_settled(struct box_tokens *tokens, struct dw_remote_call *call)
 
 static int login_lapsed(struct box_tokens *tokens, struct dw_remote_call *call)
 {
-	if (strcmp(tokens->settings->account, "default") == 0)
+	if (tokens->another)
+		text_format(call->message, sizeof(call->message),
+			    "%s is the login of another Box account now: unmap the drive, or log in as before",
+			    tokens->store->login);
+	else if (strcmp(tokens->settings->account, "default") == 0)
 		text_copy(call->message, sizeof(call->message), LAPSED);
 	else
 		text_format(call->message, sizeof(call->message), "%s --account %s", LAPSED, tokens->settings->account);

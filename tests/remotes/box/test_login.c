@@ -279,6 +279,47 @@ static void test_revoked(void **state)
 	remote->ops->close(remote);
 }
 
+static void set_user(const struct emulated *emulated, const char *user)
+{
+	char path[160], temporary[176];
+	json_t *login;
+
+	snprintf(path, sizeof(path), "%s/default.login", emulated->state);
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	login = json_load_file(path, 0, NULL);
+	assert_non_null(login);
+	assert_int_equal(json_object_set_new(login, "user-id", json_string(user)), 0);
+	assert_int_equal(json_dump_file(login, temporary, 0), 0);
+	assert_int_equal(chmod(temporary, 0600), 0);
+	assert_int_equal(rename(temporary, path), 0);
+	json_decref(login);
+}
+
+/* Somebody else logs in under the same name: what is cached and waits is not theirs. */
+static void test_another_user(void **state)
+{
+	struct emulated *emulated = *state;
+	char message[DW_REMOTE_MESSAGE_MAX];
+	struct dw_remote *remote;
+	long before;
+
+	log_in(emulated, "auth=browser");
+	assert_int_equal(emulated_open(emulated, "", NULL, &remote, message, sizeof(message)), 0);
+	emulated_control(emulated, "DELETE", "tokens", NULL);
+	assert_int_equal(quota(remote, message), DW_REMOTE_LOGIN);
+	log_in(emulated, "auth=browser");
+	set_user(emulated, "999");
+	before = emulated_count(emulated, NULL);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(quota(remote, message), DW_REMOTE_LOGIN);
+		assert_non_null(strstr(message, "another Box account"));
+	}
+	assert_int_equal(emulated_count(emulated, NULL), before);
+	set_user(emulated, "1000001");
+	assert_int_equal(quota(remote, message), 0);
+	remote->ops->close(remote);
+}
+
 /* A refusal that is not Box's does not end a login, and neither does one answer that is lost. */
 static void test_renewal_in_trouble(void **state)
 {
@@ -363,19 +404,13 @@ int main(int count, char **words)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_nobody),
-		TEST(test_browser),
-		TEST(test_paste),
-		TEST(test_credentials),
-		TEST(test_jwt),
-		TEST(test_token),
-		TEST(test_renewal),
-		TEST(test_revoked),
-		TEST(test_renewal_in_trouble),
-		TEST(test_trust),
-		TEST(test_mistakes),
-		TEST(test_token_refused),
-		cmocka_unit_test(test_answers_of_browsers),
+		TEST(test_nobody),	  TEST(test_browser),
+		TEST(test_paste),	  TEST(test_credentials),
+		TEST(test_jwt),		  TEST(test_token),
+		TEST(test_renewal),	  TEST(test_revoked),
+		TEST(test_another_user),  TEST(test_renewal_in_trouble),
+		TEST(test_trust),	  TEST(test_mistakes),
+		TEST(test_token_refused), cmocka_unit_test(test_answers_of_browsers),
 	};
 
 	if (count != 2)
