@@ -141,7 +141,7 @@ static void worker(void *context)
 		item = CONTAINING_RECORD(RemoveHeadList(&work), struct work, entry);
 		if (!item->run) {
 			free(item);
-			PsTerminateSystemThread(STATUS_SUCCESS);
+			return;
 		}
 		item->run(item->a, item->b, item->c);
 		if (running->irql != PASSIVE_LEVEL || running->critical)

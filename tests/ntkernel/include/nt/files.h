@@ -691,6 +691,7 @@ typedef struct _DISK_GEOMETRY_EX {
 	LARGE_INTEGER DiskSize;
 	UCHAR Data[1];
 } DISK_GEOMETRY_EX;
+#define PARTITION_IFS 0x07
 typedef struct _PARTITION_INFORMATION {
 	LARGE_INTEGER StartingOffset;
 	LARGE_INTEGER PartitionLength;
