@@ -72,7 +72,7 @@
  *   The FCB header's Resource and PagingIoResource are there for the memory manager, which holds them while it waits
  * for our paging I/O and our answers. Taking them in a done routine would wait for ourselves: we never take them, and
  * what they protect elsewhere is under files_lock here. No lock is held while a request waits, while an IRP is
- * completed, or while Ob, Io, Zw, Cc, Mm or FsRtl routines that may call back are called; FAST_MUTEX and ERESOURCE are
+ * completed, or while Ob, Cc, Mm or FsRtl routines that may call back are called; FAST_MUTEX and ERESOURCE are
  * taken in a critical region.
  *
  * Memory is non-paged and never executable (requests, FCBs: they are touched at DISPATCH_LEVEL), tagged FS_TAG_*.
@@ -90,13 +90,41 @@
 #include "driver/annotations.h"
 #include "driver/protocol.h"
 
-#define FS_TAG_REQUEST 'qRwD' /* struct fs_pending */
-#define FS_TAG_FCB     'cFwD'
-#define FS_TAG_CCB     'cCwD'
-#define FS_TAG_PATH    'aPwD'
-#define FS_TAG_DRIVE   'rDwD'
-#define FS_TAG_WORK    'kWwD'
-#define FS_TAG_COPY    'pCwD' /* what lives for one call */
+/* Of the kernel, where its headers do not say so. */
+extern __declspec(dllimport) POBJECT_TYPE *IoDeviceObjectType;
+#ifndef MdlMappingNoExecute
+#define MdlMappingNoExecute 0x40000000
+#endif
+
+/* Classes of information that the headers may not have. */
+#define FS_CLASS_NORMALIZED_NAME   48u
+#define FS_CLASS_ID		   59u
+#define FS_CLASS_ID_EXTD_DIRECTORY 60u
+#define FS_CLASS_DISPOSITION_EX	   64u
+#define FS_CLASS_RENAME_EX	   65u
+#define FS_CLASS_LINK_EX	   72u
+#define FS_CLASS_SECTOR_SIZE	   11u /* of a volume */
+
+/* FILE_FS_SECTOR_SIZE_INFORMATION. */
+struct fs_sector_size {
+	ULONG logical, physical_atomic, physical_fast, effective, flags, offset_sector, offset_partition;
+};
+#define FS_SECTORS_ALIGNED 3u /* the device, and the partition on it */
+
+#define FS_NODE_FCB	  0x4644 /* NodeTypeCode */
+#define FS_REPARSE_HEADER 8u	 /* bytes: tag, length, reserved */
+#define FS_SECTOR_SIZE	  512u
+#define FS_CACHE_STEP	  (64u * 1024 * 1024) /* bytes of one flush or purge */
+
+/* Of pool: "Dw" and two letters, as a debugger shows them. */
+#define FS_TAG(a, b)   ((ULONG)('D' | 'w' << 8 | (a) << 16 | (b) << 24))
+#define FS_TAG_REQUEST FS_TAG('R', 'q') /* struct fs_pending */
+#define FS_TAG_FCB     FS_TAG('F', 'c')
+#define FS_TAG_CCB     FS_TAG('C', 'c')
+#define FS_TAG_PATH    FS_TAG('P', 'a')
+#define FS_TAG_DRIVE   FS_TAG('D', 'r')
+#define FS_TAG_WORK    FS_TAG('W', 'k')
+#define FS_TAG_COPY    FS_TAG('C', 'p') /* what lives for one call */
 
 /* --- Devices --------------------------------------------------------------------------------------------- */
 
@@ -164,9 +192,11 @@ struct fs_pending {
 	LIST_ENTRY bucket; /* service.table, from SENDING on */
 	enum fs_state state;
 	BOOLEAN cancellable;
+	BOOLEAN armed;		  /* the cancel routine is set on irp */
+	BOOLEAN abandoned;	  /* it has completed the IRP: nobody waits any more */
+	BOOLEAN replayed;	  /* an earlier service was given it */
 	BOOLEAN kept;		  /* part of a CCB: not freed by itself */
 	BOOLEAN restores;	  /* FS_DISK_ADDED, FS_REOPEN of RESTORING */
-	BOOLEAN dropped;	  /* the next service does not get it */
 	uint32_t generation;	  /* of the service that was given it */
 	NTSTATUS doom;		  /* status of a doomed request */
 	IRP *irp;		  /* waits for it; NULL */
@@ -192,10 +222,9 @@ struct fs_pending {
 
 enum fs_service_state { FS_SERVICE_NONE, FS_SERVICE_RESTORING, FS_SERVICE_RUNNING, FS_SERVICE_LOST };
 
-#define FS_BUCKETS	 256u
-#define FS_PATIENCE_MAX	 3600u /* seconds */
-#define FS_OFFERS_MAX	 4096u /* SEND_REQUESTs that may wait */
-#define FS_REOPENS_FIRST 1u    /* service.step: drives are told, then files */
+#define FS_BUCKETS	256u
+#define FS_PATIENCE_MAX 3600u /* seconds */
+#define FS_OFFERS_MAX	1024u /* SEND_REQUESTs that may wait */
 
 struct fs_service {
 	KSPIN_LOCK lock;
@@ -231,27 +260,32 @@ enum fs_drive_state {
 
 struct fs_drive {
 	LIST_ENTRY link; /* FSDriver.drives */
-	LONG references;
+	volatile LONG references;
 	volatile LONG state; /* enum fs_drive_state; changed under drives_lock */
 	uint64_t number;
 	uint16_t letter;
 	uint32_t flags; /* FS_DISK_* */
-	BOOLEAN linked; /* the letter is ours */
+	BOOLEAN linked; /* the letter's link is ours */
 	BOOLEAN told;	/* the mount manager knows it */
+	BOOLEAN busy;	/* FSDriveReady is at work: it looks at state when it is done */
 	DEVICE_OBJECT *disk, *volume;
-	WCHAR volume_name[64]; /* \Device\DrivewayVolume{...}; NUL at its end */
+	WCHAR device_name[64]; /* \Device\DrivewayVolume{...}, of disk; NUL at its end */
 	GUID identity;
 	LARGE_INTEGER created;
-	UNICODE_STRING label, source, cache, options; /* memory of its own */
-	PIO_WORKITEM work;			      /* adding, removing, the last release */
-	IRP *add_irp;				      /* of ADD_DISK while the work item has it */
-	NTSTATUS add_status;
+	UNICODE_STRING label, source, cache, options; /* memory of its own; label: label_text, under files_lock */
+	WCHAR label_text[FS_LABEL_MAX / sizeof(WCHAR)];
+	uint64_t total; /* bytes, as last told by the service; 0: not yet */
+	PIO_WORKITEM work;
+	void (*task)(struct fs_drive *drive); /* of work */
+	IRP *irp;			      /* of ADD_DISK or DELETE_DISK, for the next task; NULL */
+	NTSTATUS status;		      /* of the service's answer, for the next task */
+	struct fs_pending *removed;	      /* FS_DISK_REMOVED, made beforehand */
 
 	FAST_MUTEX files_lock;
 	LIST_ENTRY files[FS_FILE_BUCKETS]; /* FCBs by node */
-	LONG open_count;		   /* CCBs with a handle or mapping */
+	LONG open_count;		   /* CCBs of files */
 	struct fs_fcb *volume_fcb;	   /* of opens of the volume itself */
-	FILE_OBJECT *locked_by;		   /* FSCTL_LOCK_VOLUME */
+	FILE_OBJECT *locked_by;		   /* FSCTL_LOCK_VOLUME; compared only */
 	PNOTIFY_SYNC notify_sync;	   /* NULL until somebody watches */
 	LIST_ENTRY notify_list;
 };
@@ -291,9 +325,12 @@ struct fs_ccb {
 	struct fs_fcb *fcb;	/* reference; NULL until CREATE is answered */
 	FILE_OBJECT *object;	/* until IRP_MJ_CLOSE; compared only, but by cleanup */
 	uint64_t file;		/* the service's name; 0: none */
+	uint32_t generation;	/* of the service that gave it */
 	ACCESS_MASK granted;
+	uint32_t share;	       /* FILE_SHARE_* */
 	uint32_t options;      /* FILE_* of CreateOptions */
 	uint32_t create_flags; /* FS_OPEN_* */
+	BOOLEAN open;	       /* counted in drive->open_count */
 	BOOLEAN counted;       /* in share access and handles */
 	BOOLEAN cleaned;       /* IRP_MJ_CLEANUP came */
 	BOOLEAN closing;       /* FS_CLOSE is on its way */
@@ -301,11 +338,12 @@ struct fs_ccb {
 	BOOLEAN delete_on_close;
 	BOOLEAN posix_delete; /* its cleanup takes the name away, whoever else has it open */
 	BOOLEAN notifying;
-	BOOLEAN listing; /* a pattern is set */
-	BOOLEAN append_only;
+	BOOLEAN listing;	 /* a pattern is set */
 	uint64_t marker;	 /* where the listing goes on */
 	BOOLEAN listed_any;	 /* something was found: the end is NO_MORE_FILES, not NO_SUCH_FILE */
 	struct fs_path *pattern; /* reference */
+	struct fs_path *watched; /* reference; NULL: nobody does */
+	UNICODE_STRING watched_name;
 	struct fs_pending *cleanup, *close;
 };
 
@@ -318,6 +356,9 @@ struct fs_driver {
 	BOOLEAN control_linked, communication_linked, registered;
 	ERESOURCE drives_lock;
 	BOOLEAN drives_lock_made;
+	KSPIN_LOCK devices_lock; /* fs_device.drive of disks and volumes, drive_count; with no other */
+	uint32_t drive_count;	 /* in memory */
+	KEVENT no_drives;	 /* it is 0 */
 	LIST_ENTRY drives;
 	uint64_t last_number;
 	struct fs_service service;
@@ -341,7 +382,7 @@ NTSTATUS FSGuard(void (*routine)(void *context), void *context);
 
 /* dispatch.c */
 DRIVER_DISPATCH FSDispatchRequest;
-void FSDispatchAgain(struct fs_drive *drive, IRP *irp);		   /* an IRP that had been held up; PASSIVE_LEVEL */
+void FSDispatchAgain(IRP *irp);					   /* an IRP that had been held up; PASSIVE_LEVEL */
 void FSComplete(IRP *irp, NTSTATUS status, ULONG_PTR information); /* <= DISPATCH_LEVEL */
 
 /* memory.c: <= DISPATCH_LEVEL. FSAllocate gives zeroed non-paged memory, or NULL. */
@@ -363,36 +404,48 @@ NTSTATUS FSBufferMap(IRP *irp, ULONG length, LOCK_OPERATION operation, uint8_t *
 FSHandler FSControlDevice;
 
 /* disk.c: drives. */
-NTSTATUS FSAddDisk(IRP *irp, const struct fs_add_disk *add);
-NTSTATUS FSDeleteDisk(IRP *irp, const struct fs_delete_disk *delete);
-void FSDriveRetain(struct fs_drive *drive);    /* <= DISPATCH_LEVEL */
-void FSDriveRelease(struct fs_drive *drive);   /* <= DISPATCH_LEVEL */
-void FSDriveDismount(struct fs_drive *drive);  /* unlinked, its requests ended; freed when its files are closed */
-void FSDrivesEnd(void);			       /* unload: all of them */
-struct fs_drive *FSDriveFind(uint64_t number); /* reference; NULL */
+NTSTATUS FSAddDisk(struct fs_call *call, const struct fs_add_disk *add);
+NTSTATUS FSDeleteDisk(struct fs_call *call, const struct fs_delete_disk *delete);
+void FSDriveRetain(struct fs_drive *drive);		   /* <= DISPATCH_LEVEL */
+void FSDriveRelease(struct fs_drive *drive);		   /* <= DISPATCH_LEVEL */
+struct fs_drive *FSDriveOf(struct fs_device *device);	   /* reference; NULL. <= DISPATCH_LEVEL */
+struct fs_drive *FSDriveFind(uint64_t number);		   /* reference; NULL */
+BOOLEAN FSDriveDismount(struct fs_drive *drive, IRP *irp); /* its requests end now, the rest by a work item */
+void FSDrivesEnd(void);					   /* unload: all of them */
+void FSDrivesLock(void);
+void FSDrivesUnlock(void);
 
 /* mount.c: the letter's link and the mount manager. */
 BOOLEAN FSLetterTaken(WCHAR letter);
 NTSTATUS FSLetterLink(struct fs_drive *drive);
 void FSLetterUnlink(struct fs_drive *drive);
-void FSMountManagerTell(struct fs_drive *drive);
+NTSTATUS FSMountManagerTell(struct fs_drive *drive);
 void FSMountManagerForget(struct fs_drive *drive);
 
 /* communication.c: the service's device. */
 FSHandler FSCommunicationDevice;
-void FSServiceInitialize(struct fs_service *service);
-void FSServiceEnd(void); /* unload */
+NTSTATUS FSServiceInitialize(struct fs_service *service);
+void FSServiceEnd(void);						 /* unload */
+void FSRequestRequeue(struct fs_service *service, struct fs_pending *p); /* service.lock held */
+
+/* service.c: requests out, answers in. */
+void FSServicePump(struct fs_service *service); /* pairs offers and requests; <= DISPATCH_LEVEL, no lock held */
+NTSTATUS FSServiceAnswer(struct fs_call *call);
+BOOLEAN FSOfferInsert(struct fs_service *service, IRP *irp, BOOLEAN first); /* service.lock held, both */
+IRP *FSOfferTake(struct fs_service *service, const FILE_OBJECT *object);
 
 /* restore.c: what the next service is told first. */
-NTSTATUS FSRestoreBegin(LIST_ENTRY *disks, LIST_ENTRY *files, uint32_t *count);
+NTSTATUS FSRestoreMake(LIST_ENTRY *disks, LIST_ENTRY *files, uint32_t *count);
 void FSRestoreFree(LIST_ENTRY *requests);
+void FSRestoreStep(uint32_t generation);
+void FSDiskAddedFill(struct fs_pending *p, struct fs_drive *drive);
 
 /* requests.c */
 NTSTATUS FSRequestMake(struct fs_drive *drive, struct fs_ccb *ccb, IRP *irp, uint32_t type, FSDone *done,
 		       struct fs_pending **made);
 void FSRequestPiece(struct fs_pending *p, uint32_t *offset, uint32_t *length, const void *bytes, size_t size);
 void FSRequestText(struct fs_pending *p, struct fs_text *text, const void *bytes, size_t size);
-void FSRequestClear(struct fs_pending *p); /* pieces and parameters, to be sent again as something else */
+void FSRequestClear(struct fs_pending *p); /* parameters and pieces, to be sent as something else */
 /*
  * Always STATUS_PENDING, and the IRP is taken; what cannot be sent comes back to done, by the sweeper. call is NULL
  * where a done routine sends p again, or sends another request. <= APC_LEVEL
@@ -400,45 +453,64 @@ void FSRequestClear(struct fs_pending *p); /* pieces and parameters, to be sent 
 NTSTATUS FSRequestSend(struct fs_call *call, struct fs_pending *p);
 void FSRequestFree(struct fs_pending *p); /* MADE or DONE */
 void FSRequestFinish(struct fs_pending *p, const struct fs_answer *answer);
-void FSRequestFail(struct fs_drive *drive, FILE_OBJECT *object, NTSTATUS status); /* dooms: of a drive; all: NULL */
-uint32_t FSRequestCount(struct fs_drive *drive);				  /* that wait */
-/* Under service.lock, <= DISPATCH_LEVEL. */
+void FSRequestFail(struct fs_drive *drive, NTSTATUS status); /* what waits of a drive ends */
+uint32_t FSRequestCount(struct fs_drive *drive);
+IO_WORKITEM_ROUTINE FSServiceSweep;
+/* With service.lock held, DISPATCH_LEVEL. */
 void FSRequestDoom(struct fs_pending *p, NTSTATUS status);
+void FSRequestClaim(struct fs_pending *p);
+BOOLEAN FSRequestArm(struct fs_pending *p);
+void FSRequestFailHeld(struct fs_service *service, struct fs_drive *drive, NTSTATUS status); /* drive NULL: all */
 uint64_t FSRequestNewId(struct fs_service *service);
 struct fs_pending *FSRequestFind(struct fs_service *service, uint64_t id);
 void FSSweepSoon(struct fs_service *service);
-/* Without it: pairs offers with requests until one of both runs out. */
-void FSServicePump(struct fs_service *service);
 
 /* cache_control.c */
 NTSTATUS FSFileCacheControl(struct fs_call *call);
+BOOLEAN FSCacheUsed(const struct fs_fcb *fcb);				 /* the memory manager has a section of it */
 void FSCacheFlush(struct fs_fcb *fcb, uint64_t offset, uint32_t length); /* when a section is there; may wait */
 BOOLEAN FSCachePurge(struct fs_fcb *fcb, uint64_t offset, uint32_t length);
 
 /* files.c: FCB and CCB. */
-struct fs_fcb *FSFcbMake(struct fs_drive *drive, struct fs_path *path);
+struct fs_fcb *FSFcbMake(struct fs_drive *drive, BOOLEAN is_volume);
+void FSFcbForget(struct fs_fcb *fcb); /* of the volume, which the drive owns */
 void FSFcbRelease(struct fs_fcb *fcb);
 struct fs_fcb *FSFcbFind(struct fs_drive *drive, uint64_t node);		  /* files_lock held; no reference */
 struct fs_fcb *FSFcbFindPath(struct fs_drive *drive, const struct fs_path *path); /* the same */
 BOOLEAN FSFcbOpenBelow(struct fs_drive *drive, const struct fs_path *folder);	  /* the same */
 void FSFcbUpdate(struct fs_fcb *fcb, const struct fs_file *file);		  /* takes files_lock */
+struct fs_path *FSFcbPath(struct fs_fcb *fcb);					  /* reference; takes files_lock */
+BOOLEAN FSFcbIsFolder(const struct fs_fcb *fcb);
 NTSTATUS FSCcbMake(struct fs_drive *drive, struct fs_ccb **made);
 void FSCcbRetain(struct fs_ccb *ccb);
 void FSCcbRelease(struct fs_ccb *ccb);
-NTSTATUS FSCcbOf(struct fs_call *call, struct fs_ccb **ccb); /* of the IRP's file object; drive and CCB are usable */
+void FSCcbEnd(struct fs_ccb *ccb);				 /* it keeps nobody from deleting the drive any more */
+void FSCcbJoin(struct fs_ccb *ccb, struct fs_fcb *fcb);		 /* files_lock held */
+NTSTATUS FSCcbOf(struct fs_call *call, struct fs_ccb **ccb);	 /* of the IRP's file object, fit for use */
+NTSTATUS FSCcbOfFile(struct fs_call *call, struct fs_ccb **ccb); /* not of the volume itself */
 void FSFilesLock(struct fs_drive *drive);
 void FSFilesUnlock(struct fs_drive *drive);
-NTSTATUS FSShareCheck(ACCESS_MASK access, ULONG share, const SHARE_ACCESS *now); /* files_lock held, all three */
-void FSShareAdd(FILE_OBJECT *object, ACCESS_MASK access, ULONG share, SHARE_ACCESS *now);
-void FSShareRemove(const FILE_OBJECT *object, SHARE_ACCESS *now);
+NTSTATUS FSShareCheck(const struct fs_ccb *ccb, const SHARE_ACCESS *now); /* files_lock held, all three */
+void FSShareAdd(struct fs_ccb *ccb, FILE_OBJECT *object);
+void FSShareRemove(struct fs_ccb *ccb);
 
-/* oplock.c: calls of FsRtl for files that have an oplock; the IRP goes on by FSDispatchAgain or resume. */
-typedef void FSResume(void *context, IRP *irp);
-/* STATUS_SUCCESS: go on. STATUS_PENDING: resume is called later, the IRP is marked pending. */
-NTSTATUS FSOplockCheck(struct fs_call *call, struct fs_fcb *fcb);
-NTSTATUS FSOplockCheckThen(IRP *irp, struct fs_drive *drive, struct fs_fcb *fcb, BOOLEAN handle_only, FSResume *resume,
-			   void *context);
+/* path.c */
+BOOLEAN FSNameValid(const WCHAR *name, uint32_t count);
+struct fs_path *FSPathJoin(const struct fs_path *folder, const WCHAR *name, size_t length);
+struct fs_path *FSPathParent(const struct fs_path *path);
+NTSTATUS FSPathOfCreate(struct fs_drive *drive, const FILE_OBJECT *object, struct fs_path **made, BOOLEAN *is_folder);
+
+/* oplock.c: what waits for an oplock goes on by resume, or from its beginning. */
+typedef void FSResume(void *context, IRP *irp, NTSTATUS status);
+NTSTATUS FSOplockCheck(struct fs_call *call, struct fs_fcb *fcb); /* STATUS_PENDING: the IRP is taken */
+NTSTATUS FSOplockCheckThen(IRP *irp, struct fs_fcb *fcb, BOOLEAN handle_only, FSResume *resume, void *context);
 NTSTATUS FSOplockControl(struct fs_call *call, struct fs_ccb *ccb);
+
+/* create.c: the service forgets the file. */
+void FSCcbCloseService(struct fs_ccb *ccb);
+
+/* read.c: of reads and writes. */
+NTSTATUS FSIoOffset(const struct fs_call *call, LARGE_INTEGER at, uint32_t length, uint64_t *offset);
 
 /* One file for each IRP family. */
 FSHandler FSVolumeCreate, FSVolumeCleanup, FSVolumeClose, FSVolumeRead, FSVolumeWrite, FSVolumeFlush;
@@ -447,17 +519,16 @@ FSHandler FSVolumeDirectoryControl, FSVolumeFileSystemControl, FSVolumeDeviceCon
 FSHandler FSVolumeQuerySecurity, FSVolumeSetSecurity, FSVolumeQueryEa, FSVolumeSetEa, FSVolumeShutdown, FSVolumePnp;
 FSHandler FSDiskDevice, FSRedirectorDevice;
 
-/* create.c: an open that came to nothing, or that is over. */
-void FSCcbCloseService(struct fs_ccb *ccb);
-
 /* rename.c, disposition.c: of FSVolumeSetInformation. */
-NTSTATUS FSRename(struct fs_call *call, struct fs_ccb *ccb, FILE_INFORMATION_CLASS class);
-NTSTATUS FSDisposition(struct fs_call *call, struct fs_ccb *ccb, FILE_INFORMATION_CLASS class);
+NTSTATUS FSRename(struct fs_call *call, struct fs_ccb *ccb, ULONG class);
+NTSTATUS FSDisposition(struct fs_call *call, struct fs_ccb *ccb, ULONG class);
 
 /* notify.c */
 NTSTATUS FSNotifyWatch(struct fs_call *call, struct fs_ccb *ccb);
 void FSNotifyReport(struct fs_drive *drive, const struct fs_path *path, uint32_t filter, uint32_t action);
+void FSNotifyFile(struct fs_fcb *fcb, uint32_t filter, uint32_t action);
 void FSNotifyCleanup(struct fs_ccb *ccb);
+void FSNotifyForget(struct fs_drive *drive);
 void FSNotifyEnd(struct fs_drive *drive);
 
 #endif
