@@ -129,7 +129,7 @@ struct fs_disk {
 	uint16_t volume_length;
 	uint32_t reserved2;
 	uint16_t label[FS_LABEL_MAX / 2];
-	uint16_t volume[32]; /* the device's name behind \Device\ */
+	uint16_t volume[64]; /* the device's name behind \Device\ */
 };
 
 /* --- The communication device: beginning and end --------------------------------------------------------- */
@@ -304,7 +304,8 @@ struct fs_disk_added {
 	struct fs_text label, source, cache, options;
 };
 
-/* What is not said for a type is 0. FS_SET_LABEL has only text; FS_CANCEL only the id of another request. */
+/* What is not said for a type is 0. FS_SET_LABEL has only text; FS_CANCEL only the id of another request, and no
+ * answer. */
 struct fs_request {
 	uint32_t size; /* of it all */
 	uint32_t type; /* enum fs_type */
