@@ -216,10 +216,10 @@ static NTSTATUS create(struct model *model, const struct fs_request *request, st
 	describe(file, &response->file);
 	response->u.created.file = open_make(model, file);
 	response->u.created.granted = c->access & MAXIMUM_ALLOWED ? FILE_ALL_ACCESS : c->access;
-	response->u.created.information = made				       ? FILE_CREATED
-					  : c->disposition == FILE_SUPERSEDE   ? FILE_SUPERSEDED
-					  : c->disposition >= FILE_OVERWRITE   ? FILE_OVERWRITTEN
-									       : FILE_OPENED;
+	response->u.created.information = made				     ? FILE_CREATED
+					  : c->disposition == FILE_SUPERSEDE ? FILE_SUPERSEDED
+					  : c->disposition >= FILE_OVERWRITE ? FILE_OVERWRITTEN
+									     : FILE_OPENED;
 	return STATUS_SUCCESS;
 }
 

@@ -2,8 +2,9 @@
 /*
  * service.h - a scripted service for tests of the driver: it takes requests, and answers them from files in memory
  *
- * The files (struct model) outlive a service, so that the next one takes over. A test may answer by itself (answer), have
- * requests kept (hold), or see each one (seen). service_pump is what nt_pump wants: it lets the service do one thing.
+ * The files (struct model) outlive a service, so that the next one takes over. A test may answer by itself (answer),
+ * have requests kept (hold), or see each one (seen). service_pump is what nt_pump wants: it lets the service do one
+ * thing.
  */
 #ifndef TESTS_DRIVER_SERVICE_H
 #define TESTS_DRIVER_SERVICE_H
@@ -47,7 +48,7 @@ struct service {
 		struct nt_request *request;
 		char *buffer;
 	} offers[OFFERS];
-	bool hold;			 /* what comes is kept, not answered */
+	bool hold; /* what comes is kept, not answered */
 	struct fs_request *held[256];
 	unsigned held_count;
 	service_answer_fn *answer;

@@ -9,11 +9,11 @@
  *    IRPs        completed once, not touched afterwards, not completed while a cancel routine is set or a spin lock is
  *                held; STATUS_PENDING and IoMarkIrpPending go together; Information fits into the caller's buffer
  *    Memory      an allocation lies alone in the heap, filled with NT_PATTERN; its tag must be the one it is freed
- * with; no two neighbouring bytes of NT_PATTERN may reach a program. Paged memory may not be touched at DISPATCH_LEVEL.
- * None may be left at nt_shutdown IRQL        every routine checks the level at which it may be called Locks       are
- * taken in one order for each pair of places that initialise them, and given back by the end of a dispatch routine;
- * resources are taken in critical regions; nobody waits for ever Faults      nt_fault_arm(n) lets the n-th call that
- * may fail do so
+ * with; no four neighbouring bytes of NT_PATTERN may reach a program (fewer come by chance where ids are random). Paged
+ * memory may not be touched at DISPATCH_LEVEL. None may be left at nt_shutdown IRQL        every routine checks the
+ * level at which it may be called Locks       are taken in one order for each pair of places that initialise them, and
+ * given back by the end of a dispatch routine; resources are taken in critical regions; nobody waits for ever Faults
+ * nt_fault_arm(n) lets the n-th call that may fail do so
  *
  * Threads. One thread runs at a time; others take turns when it waits, and, when nt_preempt_seed has been called, in
  * front of any kernel call, drawn from that seed. So a run with the same seed is the same run. The thread that called

@@ -168,9 +168,11 @@ void check_pattern(const void *bytes, size_t size, const char *what)
 {
 	const unsigned char *at = bytes;
 
-	for (size_t i = 1; i < size; i++)
-		if (at[i] == NT_PATTERN && at[i - 1] == NT_PATTERN)
-			nt_fail("%s: byte %zu of %zu that leave the kernel was never filled", what, i - 1, size);
+	for (size_t i = 0, run = 0; i < size; i++) {
+		run = at[i] == NT_PATTERN ? run + 1 : 0;
+		if (run == 4)
+			nt_fail("%s: byte %zu of %zu that leave the kernel was never filled", what, i - 3, size);
+	}
 }
 
 void ExInitializeNPagedLookasideList(PNPAGED_LOOKASIDE_LIST list, PVOID allocate_routine, PVOID free_routine,

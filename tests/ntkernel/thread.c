@@ -16,6 +16,7 @@ static LIST_ENTRY threads, work, dpcs, timers;
 static unsigned long long preempt_state;
 static bool waiting_idle; /* the test waits for nothing but that others stop */
 static unsigned workers;
+static bool booted;
 
 struct work {
 	LIST_ENTRY entry;
@@ -50,7 +51,10 @@ void thread_boot(void)
 	InitializeListHead(&timers);
 	preempt_state = 0;
 	workers = 0;
-	pthread_mutex_lock(&baton);
+	/* A test that failed has left it so. */
+	if (!booted)
+		pthread_mutex_lock(&baton);
+	booted = true;
 	/* It stays when the kernel is shut down: what is looked at then looks at the thread, too. */
 	memset(&first, 0, sizeof(first));
 	test_thread = running = &first;
@@ -197,6 +201,18 @@ static LONGLONG next_due(void)
 	return due;
 }
 
+static void all_wait(void)
+{
+	for (LIST_ENTRY *at = threads.Flink; at != &threads; at = at->Flink) {
+		struct _KTHREAD *thread = CONTAINING_RECORD(at, struct _KTHREAD, entry);
+
+		if (!thread->idle && !thread->ended)
+			fprintf(stderr, "ntkernel: thread %p waits for %s\n", (void *)thread,
+				thread->waits_for ? thread->waits_for : "its turn");
+	}
+	nt_fail("everybody waits for ever");
+}
+
 bool block(bool (*ready)(void *argument), void *argument, LONGLONG due, const char *what)
 {
 	struct _KTHREAD *me = running;
@@ -212,21 +228,16 @@ bool block(bool (*ready)(void *argument), void *argument, LONGLONG due, const ch
 		me->waits_for = what;
 		if (!run_others() && !ready(argument)) {
 			next = next_due();
-			if (next) {
+			if (thread_waits_idle(test_thread) && me != test_thread) {
+				hand_to(test_thread);
+			} else if (next) {
 				if (next > clock_now)
 					clock_now = next;
 				timers_expire();
-			} else if (thread_waits_idle(test_thread) || (me->worker && me->idle)) {
+			} else if (me->worker && me->idle) {
 				hand_to(test_thread);
 			} else {
-				for (LIST_ENTRY *at = threads.Flink; at != &threads; at = at->Flink) {
-					struct _KTHREAD *t = CONTAINING_RECORD(at, struct _KTHREAD, entry);
-
-					if (!t->idle && !t->ended)
-						fprintf(stderr, "ntkernel: thread %p waits for %s\n", (void *)t,
-							t->waits_for ? t->waits_for : "its turn");
-				}
-				nt_fail("everybody waits for ever");
+				all_wait();
 			}
 		}
 		me->ready = always;
@@ -326,6 +337,7 @@ void thread_end(void)
 		nt_fail("a timer is set at shutdown");
 	/* The test goes on by itself until the next boot. */
 	locks_none_held("at shutdown", false);
+	booted = false;
 	pthread_mutex_unlock(&baton);
 }
 
