@@ -117,12 +117,31 @@ static void FSOplockControlCall(void *context)
 }
 
 /* FSCTL_REQUEST_OPLOCK and kin: FsRtl keeps or completes the IRP. */
+/*
+ * FsRtl reads and writes the two structs of the newer code without looking whether there is room. The older codes
+ * answer by a number in Information, which the I/O manager takes for a count of bytes to copy: there must be no output
+ * buffer.
+ */
+static NTSTATUS FSOplockBuffers(const struct fs_call *call)
+{
+	ULONG input = call->stack->Parameters.FileSystemControl.InputBufferLength,
+	      output = call->stack->Parameters.FileSystemControl.OutputBufferLength;
+
+	if (call->stack->Parameters.FileSystemControl.FsControlCode != FSCTL_REQUEST_OPLOCK)
+		return output == 0 ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
+	return input >= sizeof(REQUEST_OPLOCK_INPUT_BUFFER) && output >= sizeof(REQUEST_OPLOCK_OUTPUT_BUFFER)
+		       ? STATUS_SUCCESS
+		       : STATUS_BUFFER_TOO_SMALL;
+}
+
 NTSTATUS FSOplockControl(struct fs_call *call, struct fs_ccb *ccb)
 {
 	ULONG code = call->stack->Parameters.FileSystemControl.FsControlCode;
 	struct fs_oplock_call oplock = {.fcb = ccb->fcb, .irp = call->irp};
-	NTSTATUS status;
+	NTSTATUS status = FSOplockBuffers(call);
 
+	if (!NT_SUCCESS(status))
+		return status;
 	if (FSFcbIsFolder(ccb->fcb) && code != FSCTL_REQUEST_OPLOCK)
 		return STATUS_INVALID_PARAMETER;
 	FSFilesLock(call->drive);

@@ -459,6 +459,32 @@ static void test_oplocks(void **state)
 	nt_close(one);
 }
 
+/* Structs that are cut off, and an output buffer where the answer is no bytes. */
+static void test_oplock_buffers(void **state)
+{
+	HANDLE file = open_ok("\\??\\X:\\file", ALL, FILE_OPEN, 0);
+	REQUEST_OPLOCK_INPUT_BUFFER in = {.StructureVersion = REQUEST_OPLOCK_CURRENT_VERSION,
+					  .StructureLength = sizeof(in),
+					  .RequestedOplockLevel = OPLOCK_LEVEL_CACHE_READ | OPLOCK_LEVEL_CACHE_WRITE,
+					  .Flags = REQUEST_OPLOCK_INPUT_FLAG_REQUEST};
+	REQUEST_OPLOCK_OUTPUT_BUFFER out;
+	struct nt_request *request;
+
+	for (ULONG size = 0; size < sizeof(in); size++)
+		assert_int_equal(run(nt_fsctl(file, FSCTL_REQUEST_OPLOCK, &in, size, &out, sizeof(out)), NULL),
+				 STATUS_BUFFER_TOO_SMALL);
+	for (ULONG size = 0; size < sizeof(out); size++)
+		assert_int_equal(run(nt_fsctl(file, FSCTL_REQUEST_OPLOCK, &in, sizeof(in), &out, size), NULL),
+				 STATUS_BUFFER_TOO_SMALL);
+	assert_int_equal(run(nt_fsctl(file, FSCTL_REQUEST_BATCH_OPLOCK, NULL, 0, buffer, 64), NULL),
+			 STATUS_INVALID_PARAMETER);
+	request = nt_fsctl(file, FSCTL_REQUEST_OPLOCK, &in, sizeof(in), &out, sizeof(out));
+	assert_false(nt_wait(request));
+	nt_close(file);
+	assert_int_equal(run(request, NULL), STATUS_SUCCESS);
+	assert_int_equal(out.StructureLength, sizeof(out));
+}
+
 /* Each IRP is cancelled: when it is queued, when the service has it, and when it has answered. */
 static void test_cancel(void **state)
 {
@@ -549,10 +575,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
-		TEST(test_dispositions), TEST(test_bad_names),	 TEST(test_relative), TEST(test_read_write),
-		TEST(test_paging),	 TEST(test_share_modes), TEST(test_delete),   TEST(test_rename),
-		TEST(test_list),	 TEST(test_information), TEST(test_notify),   TEST(test_locks),
-		TEST(test_oplocks),	 TEST(test_cancel),	 TEST(test_volume),   TEST(test_forced_removal),
+		TEST(test_dispositions),   TEST(test_bad_names),      TEST(test_relative), TEST(test_read_write),
+		TEST(test_paging),	   TEST(test_share_modes),    TEST(test_delete),   TEST(test_rename),
+		TEST(test_list),	   TEST(test_information),    TEST(test_notify),   TEST(test_locks),
+		TEST(test_oplocks),	   TEST(test_oplock_buffers), TEST(test_cancel),   TEST(test_volume),
+		TEST(test_forced_removal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
