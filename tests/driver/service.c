@@ -295,8 +295,11 @@ static NTSTATUS by_model(struct service *service, const struct fs_request *reque
 	uint64_t end, n;
 
 	if (!file && request->type > FS_REOPEN && request->type != FS_QUERY_VOLUME && request->type != FS_SET_LABEL &&
-	    request->type != FS_CLOSE)
+	    request->type != FS_CLOSE) {
+		if (service->lenient)
+			return STATUS_FILE_CLOSED;
 		nt_fail("a request of type %u names no open file", request->type);
+	}
 	switch (request->type) {
 	case FS_DISK_ADDED:
 	case FS_DISK_REMOVED:

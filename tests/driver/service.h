@@ -48,7 +48,8 @@ struct service {
 		struct nt_request *request;
 		char *buffer;
 	} offers[OFFERS];
-	bool hold; /* what comes is kept, not answered */
+	bool lenient; /* files that it does not know may be named: it has lied about them */
+	bool hold;    /* what comes is kept, not answered */
 	struct fs_request *held[256];
 	unsigned held_count;
 	service_answer_fn *answer;

@@ -165,7 +165,7 @@ static void buffer_system(struct nt_request *request, PIRP irp, const void *in, 
 {
 	ULONG size = max(in_length, out_length);
 
-	request->user = out;
+	request->user = out_length ? out : NULL; /* without room nothing is copied, whatever Information says */
 	request->user_length = out_length;
 	if (size) {
 		request->system = malloc(size);
