@@ -5,6 +5,7 @@
  * elsewhere FUZZ_REPLAY makes a main that mutates scripts of its own from a fixed seed: fuzz_driver_replay [SEED
  * [RUNS]].
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "service.h"
@@ -367,7 +368,7 @@ static uint32_t draw(uint32_t below)
 }
 
 /* A good ADD_DISK for another letter, spoilt in a few places; or bytes of which many are small. */
-static void one(void)
+static void one(const char *folder, unsigned long number)
 {
 	uint8_t script[2048];
 	size_t size = 0;
@@ -395,6 +396,15 @@ static void one(void)
 			script[size + draw(length)] = (uint8_t)draw(256);
 		size += length;
 	}
+	if (folder) {
+		char name[4096];
+		FILE *file;
+
+		snprintf(name, sizeof(name), "%s/%lu", folder, number);
+		file = fopen(name, "w");
+		if (!file || fwrite(script, 1, size, file) != size || fclose(file) != 0)
+			nt_fail("%s cannot be written", name);
+	}
 	LLVMFuzzerTestOneInput(script, size);
 }
 
@@ -405,7 +415,7 @@ int main(int count, char **words)
 
 	for (unsigned long i = 0; i < runs; i++) {
 		state = seed + i;
-		one();
+		one(count > 3 ? words[3] : NULL, i);
 	}
 	return 0;
 }

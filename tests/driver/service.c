@@ -426,6 +426,23 @@ void service_reply(struct service *service, struct fs_request *request)
 	free(data);
 }
 
+/* Buffers of offers are large: they are used again. */
+static char *spare[OFFERS * 2];
+static unsigned spare_count;
+
+static char *offer_buffer(void)
+{
+	return spare_count ? spare[--spare_count] : must(malloc(FS_REQUEST_MAX));
+}
+
+static void offer_done(char *buffer)
+{
+	if (buffer && spare_count < RTL_NUMBER_OF(spare))
+		spare[spare_count++] = buffer;
+	else
+		free(buffer);
+}
+
 /* --- The service ----------------------------------------------------------------------------------------- */
 
 void service_offer(struct service *service)
@@ -433,7 +450,7 @@ void service_offer(struct service *service)
 	for (unsigned i = 0; i < OFFERS; i++) {
 		if (service->offers[i].request)
 			continue;
-		service->offers[i].buffer = must(malloc(FS_REQUEST_MAX));
+		service->offers[i].buffer = offer_buffer();
 		service->offers[i].request = nt_ioctl(service->handle, IOCTL_FS_SEND_REQUEST, NULL, 0,
 						      service->offers[i].buffer, FS_REQUEST_MAX);
 	}
@@ -476,17 +493,20 @@ static void take(struct service *service, unsigned i)
 	ULONG_PTR size;
 	NTSTATUS status = nt_finish(service->offers[i].request, &size);
 	struct fs_request *request = (void *)service->offers[i].buffer;
+	char *buffer = service->offers[i].buffer;
 
 	service->offers[i].request = NULL;
 	service->offers[i].buffer = NULL;
 	if (!NT_SUCCESS(status)) {
-		free(request);
+		offer_done(buffer);
 		return;
 	}
 	if (request->size != size || size < sizeof(*request) || size > FS_REQUEST_MAX || request->type == 0 ||
 	    request->type >= FS_TYPES)
 		nt_fail("a request of type %u has %llu bytes and says %u", request->type, size, request->size);
-	request = must(realloc(request, size));
+	request = must(malloc(size));
+	memcpy(request, buffer, size);
+	offer_done(buffer);
 	service->seen[request->type]++;
 	service->replayed += (request->flags & FS_REQUEST_REPLAYED) != 0;
 	if (request->type == FS_CANCEL) {
@@ -499,7 +519,7 @@ static void take(struct service *service, unsigned i)
 	}
 }
 
-bool service_step(struct service *service)
+static bool service_take(struct service *service)
 {
 	struct nt_process *former = PsGetCurrentProcess() == PsInitialSystemProcess ? NULL : PsGetCurrentProcess();
 	bool any = false;
@@ -515,8 +535,26 @@ bool service_step(struct service *service)
 	if (any)
 		service_offer(service);
 	nt_process_enter(former);
+	return any;
+}
+
+bool service_step(struct service *service)
+{
+	bool any = service_take(service);
+
 	nt_run();
 	return any;
+}
+
+void service_thread(void *argument)
+{
+	struct service *service = argument;
+
+	while (!service->leave) {
+		service_take(service);
+		nt_yield();
+	}
+	service->leave = false;
 }
 
 bool service_pump(void *service)
@@ -547,7 +585,7 @@ static void forget(struct service *service)
 			nt_wait(service->offers[i].request);
 			nt_finish(service->offers[i].request, NULL);
 		}
-		free(service->offers[i].buffer);
+		offer_done(service->offers[i].buffer);
 		service->offers[i].request = NULL;
 		service->offers[i].buffer = NULL;
 	}

@@ -48,6 +48,7 @@ struct service {
 		struct nt_request *request;
 		char *buffer;
 	} offers[OFFERS];
+	bool leave;
 	bool lenient; /* files that it does not know may be named: it has lied about them */
 	bool hold;    /* what comes is kept, not answered */
 	struct fs_request *held[256];
@@ -69,6 +70,8 @@ NTSTATUS service_start(struct service *service, struct model *model, uint32_t pa
 void service_offer(struct service *service);
 bool service_step(struct service *service);
 bool service_pump(void *service);
+/* For a thread of its own, until leave is set; it is cleared then. */
+void service_thread(void *service);
 /* Answers by the model, or as response says. */
 void service_reply(struct service *service, struct fs_request *request);
 NTSTATUS service_respond(struct service *service, const struct fs_response *response, void *data, uint32_t room);

@@ -21,7 +21,9 @@ DRIVER_INITIALIZE DriverEntry;
 static struct model model;
 static struct service service;
 static HANDLE control;
-static _Alignas(8) char buffer[4096];
+#define ROOM 4096u
+
+static _Alignas(8) char scratch[ROOM];
 static struct fs_added_disk added;
 
 static void set_up(bool mapped)
@@ -133,8 +135,10 @@ static void test_unmap(void **state)
 	}
 }
 
+static unsigned clients; /* threads of programs that are at work */
+
 /* Everything that a program does with files; what fails is skipped. */
-static void use_files(void)
+static void use_files(char *buffer)
 {
 	static const FILE_INFORMATION_CLASS classes[] = {FileAllInformation, FileNameInformation, FileBasicInformation};
 	FILE_DISPOSITION_INFORMATION delete = {TRUE};
@@ -144,8 +148,8 @@ static void use_files(void)
 	HANDLE file, folder, made;
 
 	if (NT_SUCCESS(open_file("\\??\\X:\\folder", GENERIC_READ, FILE_OPEN, FILE_DIRECTORY_FILE, &folder, NULL))) {
-		run(nt_list(folder, FileBothDirectoryInformation, "*.txt", 0, buffer, sizeof(buffer)), NULL);
-		run(nt_list(folder, FileBothDirectoryInformation, NULL, 0, buffer, sizeof(buffer)), NULL);
+		run(nt_list(folder, FileBothDirectoryInformation, "*.txt", 0, buffer, ROOM), NULL);
+		run(nt_list(folder, FileBothDirectoryInformation, NULL, 0, buffer, ROOM), NULL);
 		watch = nt_watch(folder, FILE_NOTIFY_CHANGE_FILE_NAME, false, buffer, 512);
 		if (NT_SUCCESS(open_file("\\??\\X:\\folder\\made", ALL, FILE_CREATE, 0, &made, NULL))) {
 			run(nt_set(made, FileDispositionInformation, &delete, sizeof(delete), NULL), NULL);
@@ -162,10 +166,10 @@ static void use_files(void)
 		run(nt_page_in(nt_file_object(file), 0, text, sizeof(text)), NULL);
 		run(nt_flush(file), NULL);
 		for (unsigned i = 0; i < RTL_NUMBER_OF(classes); i++)
-			run(nt_query(file, classes[i], buffer, sizeof(buffer)), NULL);
+			run(nt_query(file, classes[i], buffer, ROOM), NULL);
 		run(nt_set(file, FileEndOfFileInformation, &size, sizeof(size), NULL), NULL);
-		run(nt_query_volume(file, FileFsAttributeInformation, buffer, sizeof(buffer)), NULL);
-		run(nt_query_security(file, 7, buffer, sizeof(buffer)), NULL);
+		run(nt_query_volume(file, FileFsAttributeInformation, buffer, ROOM), NULL);
+		run(nt_query_security(file, 7, buffer, ROOM), NULL);
 		run(nt_lock(file, 0, 1, 0, SL_EXCLUSIVE_LOCK | SL_FAIL_IMMEDIATELY), NULL);
 		run(nt_unlock(file, 0, 1, 0), NULL);
 		memset(buffer, 0, 256);
@@ -180,8 +184,14 @@ static void use_files(void)
 					       .disposition = FILE_OPEN,
 					       .mode = UserMode};
 
+			/* It waits for the oplock, which ends with the handle below. */
 			waiting = nt_open(&open);
-			nt_wait(waiting);
+			for (unsigned turns = 0; turns < 50 && !nt_done(waiting); turns++) {
+				if (clients)
+					nt_yield();
+				else
+					nt_wait(waiting);
+			}
 		}
 		nt_close(file);
 		run(oplock, NULL);
@@ -205,7 +215,7 @@ static void test_files(void **state)
 
 		set_up(true);
 		nt_fault_arm(n);
-		use_files();
+		use_files(scratch);
 		fired = nt_fault_fired();
 		nt_fault_arm(0);
 		tear_down();
@@ -227,7 +237,7 @@ static void test_take_over(void **state)
 		set_up(true);
 		assert_int_equal(open_file("\\??\\X:\\file", ALL, FILE_OPEN, 0, &file, NULL), STATUS_SUCCESS);
 		service.hold = true;
-		request = nt_read(file, 0, buffer, 10);
+		request = nt_read(file, 0, scratch, 10);
 		service_step(&service);
 		service_die(&service);
 		memset(model.opens, 0, sizeof(model.opens));
@@ -246,14 +256,37 @@ static void test_take_over(void **state)
 	}
 }
 
-/* Without faults, but with other threads running in between at places that are drawn. */
+#define CLIENTS 3
+
+static void client(void *context)
+{
+	static _Alignas(8) char buffers[CLIENTS][ROOM];
+
+	use_files(buffers[(uintptr_t)context]);
+	clients--;
+}
+
+/*
+ * Without faults: three programs and the service, each a thread, which take turns at places that are drawn. Some of the
+ * programs' requests are in each other's way, and fail; none may hang, nothing may be left.
+ */
 static void test_turns(void **state)
 {
-	for (ULONG seed = 1; seed <= 60; seed++) {
+	for (ULONG seed = 1; seed <= 100; seed++) {
 		set_up(true);
+		nt_pump(NULL, NULL);
+		nt_thread_start(service_thread, &service);
+		clients = CLIENTS;
+		for (uintptr_t i = 0; i < CLIENTS; i++)
+			nt_thread_start(client, (void *)i);
 		nt_preempt_seed(seed);
-		use_files();
+		while (clients)
+			nt_yield();
 		nt_preempt_seed(0);
+		service.leave = true;
+		while (service.leave)
+			nt_yield();
+		nt_pump(service_pump, &service);
 		tear_down();
 	}
 }

@@ -11,6 +11,7 @@ struct range {
 
 void FsRtlInitializeFileLock(PFILE_LOCK lock, PCOMPLETE_LOCK_IRP_ROUTINE complete, PUNLOCK_ROUTINE unlock)
 {
+	ATOMIC;
 	*lock = (FILE_LOCK){.CompleteLockIrpRoutine = complete, .UnlockRoutine = unlock, .magic = MAGIC_LOCKS};
 	InitializeListHead(&lock->locks);
 	InitializeListHead(&lock->waiters);
@@ -24,6 +25,7 @@ static void check(PFILE_LOCK lock)
 
 void FsRtlUninitializeFileLock(PFILE_LOCK lock)
 {
+	ATOMIC;
 	check(lock);
 	if (!IsListEmpty(&lock->waiters))
 		nt_fail("FsRtlUninitializeFileLock: somebody waits for a lock");
@@ -37,6 +39,7 @@ void FsRtlUninitializeFileLock(PFILE_LOCK lock)
 
 PFILE_LOCK FsRtlAllocateFileLock(PCOMPLETE_LOCK_IRP_ROUTINE complete, PUNLOCK_ROUTINE unlock)
 {
+	ATOMIC;
 	PFILE_LOCK lock = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*lock), TAG_LOCK);
 
 	if (lock)
@@ -46,6 +49,7 @@ PFILE_LOCK FsRtlAllocateFileLock(PCOMPLETE_LOCK_IRP_ROUTINE complete, PUNLOCK_RO
 
 void FsRtlFreeFileLock(PFILE_LOCK lock)
 {
+	ATOMIC;
 	FsRtlUninitializeFileLock(lock);
 	ExFreePoolWithTag(lock, TAG_LOCK);
 }
@@ -102,6 +106,7 @@ static void grant(PFILE_LOCK lock, const FILE_LOCK_INFO *info)
 /* DriverContext: 0 the lock, 1 the caller's context. */
 static void cancel_waiter(PDEVICE_OBJECT device, PIRP irp)
 {
+	ATOMIC;
 	PFILE_LOCK lock = irp->Tail.Overlay.DriverContext[0];
 
 	IoReleaseCancelSpinLock(irp->CancelIrql);
@@ -155,6 +160,7 @@ static NTSTATUS unlock_where(PFILE_LOCK lock, PFILE_OBJECT file, const FILE_LOCK
 
 NTSTATUS FsRtlProcessFileLock(PFILE_LOCK lock, PIRP irp, PVOID context)
 {
+	ATOMIC;
 	PIO_STACK_LOCATION stack = IoGetCurrentIrpStackLocation(irp);
 	FILE_LOCK_INFO info;
 
@@ -231,28 +237,33 @@ static BOOLEAN allowed_irp(PFILE_LOCK lock, PIRP irp, bool write)
 
 BOOLEAN FsRtlCheckLockForReadAccess(PFILE_LOCK lock, PIRP irp)
 {
+	ATOMIC;
 	return allowed_irp(lock, irp, false);
 }
 
 BOOLEAN FsRtlCheckLockForWriteAccess(PFILE_LOCK lock, PIRP irp)
 {
+	ATOMIC;
 	return allowed_irp(lock, irp, true);
 }
 
 BOOLEAN FsRtlFastCheckLockForRead(PFILE_LOCK lock, PLARGE_INTEGER start, PLARGE_INTEGER length, ULONG key,
 				  PFILE_OBJECT file, PVOID process)
 {
+	ATOMIC;
 	return allowed(lock, (ULONGLONG)start->QuadPart, (ULONGLONG)length->QuadPart, key, file, process, false);
 }
 
 BOOLEAN FsRtlFastCheckLockForWrite(PFILE_LOCK lock, PLARGE_INTEGER start, PLARGE_INTEGER length, ULONG key,
 				   PFILE_OBJECT file, PVOID process)
 {
+	ATOMIC;
 	return allowed(lock, (ULONGLONG)start->QuadPart, (ULONGLONG)length->QuadPart, key, file, process, true);
 }
 
 NTSTATUS FsRtlFastUnlockAll(PFILE_LOCK lock, PFILE_OBJECT file, PEPROCESS process, PVOID context)
 {
+	ATOMIC;
 	check(lock);
 	/* Those of this file object who wait get nothing any more. */
 	for (LIST_ENTRY *at = lock->waiters.Flink, *next; at != &lock->waiters; at = next) {
@@ -270,5 +281,6 @@ NTSTATUS FsRtlFastUnlockAll(PFILE_LOCK lock, PFILE_OBJECT file, PEPROCESS proces
 
 BOOLEAN FsRtlAreThereCurrentFileLocks(PFILE_LOCK lock)
 {
+	ATOMIC;
 	return !IsListEmpty(&lock->locks);
 }

@@ -61,6 +61,7 @@ struct guard {
 	sigjmp_buf buffer;
 	struct guard *outer;
 	NTSTATUS status;
+	int atomic;
 };
 
 struct _KTHREAD {
@@ -71,7 +72,7 @@ struct _KTHREAD {
 	bool test, worker, idle, ended;
 	unsigned references;
 	KIRQL irql;
-	int critical;
+	int critical, atomic;
 	struct nt_process *process;
 	PIRP top_level;
 	struct held held[HELD_MAX];
@@ -91,6 +92,10 @@ struct _KTHREAD *current(void);
 /* True: ready; false: timed out. due 0: no time-out. */
 bool block(bool (*ready)(void *argument), void *argument, LONGLONG due, const char *what);
 void preempt(void);
+/* In a function of this kernel that has lists of its own: nobody else runs in between. */
+int atomic_begin(void);
+void atomic_end(int *begun);
+#define ATOMIC int atomic __attribute__((cleanup(atomic_end), unused)) = atomic_begin()
 void run_dpcs(void);
 void work_queue(void (*run)(void *a, void *b, void *c), void *a, void *b, void *c);
 bool work_uses(const void *a);

@@ -177,10 +177,11 @@ NTSTATUS FSGuard(void (*routine)(void *context), void *context);
 NTSTATUS FSGuard(void (*routine)(void *context), void *context)
 {
 	struct _KTHREAD *thread = current();
-	struct guard guard = {.outer = thread->guard};
+	struct guard guard = {.outer = thread->guard, .atomic = thread->atomic};
 
 	if (sigsetjmp(guard.buffer, 0) != 0) {
 		thread->guard = guard.outer;
+		thread->atomic = guard.atomic;
 		return guard.status;
 	}
 	thread->guard = &guard;

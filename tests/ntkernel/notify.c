@@ -33,6 +33,7 @@ struct _REAL_NOTIFY_SYNC {
 
 void FsRtlNotifyInitializeSync(PNOTIFY_SYNC *sync)
 {
+	ATOMIC;
 	irql_at_most(APC_LEVEL, __func__);
 	*sync = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(**sync), TAG_NOTIFY);
 	if (!*sync)
@@ -42,6 +43,7 @@ void FsRtlNotifyInitializeSync(PNOTIFY_SYNC *sync)
 
 void FsRtlNotifyUninitializeSync(PNOTIFY_SYNC *sync)
 {
+	ATOMIC;
 	if (*sync)
 		ExFreePoolWithTag(*sync, TAG_NOTIFY);
 	*sync = NULL;
@@ -60,6 +62,7 @@ static void changes_drop(struct watch *watch)
 
 static void notify_cancel(PDEVICE_OBJECT device, PIRP irp)
 {
+	ATOMIC;
 	IoReleaseCancelSpinLock(irp->CancelIrql);
 	RemoveEntryList(&irp->Tail.Overlay.ListEntry);
 	irp->IoStatus.Status = STATUS_CANCELLED;
@@ -124,6 +127,7 @@ void FsRtlNotifyFullChangeDirectory(PNOTIFY_SYNC sync, PLIST_ENTRY list, PVOID c
 				    BOOLEAN ignore, ULONG filter, PIRP irp, PCHECK_FOR_TRAVERSE_ACCESS traverse,
 				    PSECURITY_SUBJECT_CONTEXT subject)
 {
+	ATOMIC;
 	struct watch *watch = watch_find(list, context);
 
 	irql_at_most(APC_LEVEL, __func__);
@@ -166,6 +170,7 @@ void FsRtlNotifyFilterChangeDirectory(PNOTIFY_SYNC sync, PLIST_ENTRY list, PVOID
 				      BOOLEAN ignore, ULONG filter, PIRP irp, PCHECK_FOR_TRAVERSE_ACCESS traverse,
 				      PSECURITY_SUBJECT_CONTEXT subject, PFILTER_REPORT_CHANGE report)
 {
+	ATOMIC;
 	FsRtlNotifyFullChangeDirectory(sync, list, context, name, tree, ignore, filter, irp, traverse, subject);
 }
 
@@ -190,6 +195,7 @@ static bool below(const struct watch *watch, const STRING *name, USHORT last)
 void FsRtlNotifyFullReportChange(PNOTIFY_SYNC sync, PLIST_ENTRY list, PSTRING name, USHORT last, PSTRING stream,
 				 PSTRING parent, ULONG filter, ULONG action, PVOID target)
 {
+	ATOMIC;
 	irql_at_most(APC_LEVEL, __func__);
 	if (last > name->Length)
 		nt_fail("FsRtlNotifyFullReportChange: the last name lies outside of the path");
@@ -225,6 +231,7 @@ void FsRtlNotifyFullReportChange(PNOTIFY_SYNC sync, PLIST_ENTRY list, PSTRING na
 void FsRtlNotifyFilterReportChange(PNOTIFY_SYNC sync, PLIST_ENTRY list, PSTRING name, USHORT last, PSTRING stream,
 				   PSTRING parent, ULONG filter, ULONG action, PVOID target, PVOID filter_context)
 {
+	ATOMIC;
 	FsRtlNotifyFullReportChange(sync, list, name, last, stream, parent, filter, action, target);
 }
 
@@ -244,6 +251,7 @@ static void watch_end(struct watch *watch)
 
 void FsRtlNotifyCleanup(PNOTIFY_SYNC sync, PLIST_ENTRY list, PVOID context)
 {
+	ATOMIC;
 	struct watch *watch = watch_find(list, context);
 
 	irql_at_most(APC_LEVEL, __func__);
@@ -253,6 +261,7 @@ void FsRtlNotifyCleanup(PNOTIFY_SYNC sync, PLIST_ENTRY list, PVOID context)
 
 void FsRtlNotifyCleanupAll(PNOTIFY_SYNC sync, PLIST_ENTRY list)
 {
+	ATOMIC;
 	irql_at_most(APC_LEVEL, __func__);
 	while (!IsListEmpty(list))
 		watch_end(CONTAINING_RECORD(list->Flink, struct watch, entry));

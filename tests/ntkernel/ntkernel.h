@@ -44,7 +44,7 @@ PDRIVER_OBJECT nt_driver(void);
 void nt_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 void nt_quiet(bool quiet); /* DbgPrint says nothing */
 
-/* Others run until nobody can. */
+/* Others run until nobody can. In a thread that is not the test's: nt_yield. */
 void nt_run(void);
 void nt_advance(ULONG milliseconds);
 void nt_preempt_seed(ULONG seed); /* 0: no more */

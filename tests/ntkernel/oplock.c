@@ -37,6 +37,7 @@ struct oplock {
 
 void FsRtlInitializeOplock(POPLOCK oplock)
 {
+	ATOMIC;
 	*oplock = NULL;
 }
 
@@ -100,6 +101,7 @@ static void wake(struct oplock *o)
 
 void FsRtlUninitializeOplock(POPLOCK oplock)
 {
+	ATOMIC;
 	struct oplock *o = *oplock;
 
 	if (!o)
@@ -114,6 +116,7 @@ void FsRtlUninitializeOplock(POPLOCK oplock)
 /* A program takes back its request: the oplock is gone. DriverContext[0] is the oplock. */
 static void cancel_holder(PDEVICE_OBJECT device, PIRP irp)
 {
+	ATOMIC;
 	struct oplock *o = irp->Tail.Overlay.DriverContext[0];
 
 	IoReleaseCancelSpinLock(irp->CancelIrql);
@@ -134,6 +137,7 @@ static void cancel_holder(PDEVICE_OBJECT device, PIRP irp)
 
 static void cancel_waiter(PDEVICE_OBJECT device, PIRP irp)
 {
+	ATOMIC;
 	struct waiter *waiter = irp->Tail.Overlay.DriverContext[1];
 
 	IoReleaseCancelSpinLock(irp->CancelIrql);
@@ -224,6 +228,7 @@ static NTSTATUS request(struct oplock *o, PIRP irp, ULONG level, bool batch, boo
 
 NTSTATUS FsRtlOplockFsctrlEx(POPLOCK oplock, PIRP irp, ULONG open_count, ULONG flags)
 {
+	ATOMIC;
 	PIO_STACK_LOCATION stack = IoGetCurrentIrpStackLocation(irp);
 	struct oplock *o = made(oplock);
 	REQUEST_OPLOCK_INPUT_BUFFER *in = irp->AssociatedIrp.SystemBuffer;
@@ -263,6 +268,7 @@ NTSTATUS FsRtlOplockFsctrlEx(POPLOCK oplock, PIRP irp, ULONG open_count, ULONG f
 
 NTSTATUS FsRtlOplockFsctrl(POPLOCK oplock, PIRP irp, ULONG open_count)
 {
+	ATOMIC;
 	return FsRtlOplockFsctrlEx(oplock, irp, open_count, 0);
 }
 
@@ -347,6 +353,7 @@ static int effect(PIRP irp, PIO_STACK_LOCATION stack)
 NTSTATUS FsRtlCheckOplockEx(POPLOCK oplock, PIRP irp, ULONG flags, PVOID context, POPLOCK_WAIT_COMPLETE_ROUTINE done,
 			    POPLOCK_FS_PREPOST_IRP post)
 {
+	ATOMIC;
 	PIO_STACK_LOCATION stack = IoGetCurrentIrpStackLocation(irp);
 	struct oplock *o = *oplock;
 	int what = effect(irp, stack);
@@ -398,12 +405,14 @@ NTSTATUS FsRtlCheckOplockEx(POPLOCK oplock, PIRP irp, ULONG flags, PVOID context
 NTSTATUS FsRtlCheckOplock(POPLOCK oplock, PIRP irp, PVOID context, POPLOCK_WAIT_COMPLETE_ROUTINE done,
 			  POPLOCK_FS_PREPOST_IRP post)
 {
+	ATOMIC;
 	return FsRtlCheckOplockEx(oplock, irp, 0, context, done, post);
 }
 
 NTSTATUS FsRtlOplockBreakToNoneEx(POPLOCK oplock, PIRP irp, ULONG flags, PVOID context,
 				  POPLOCK_WAIT_COMPLETE_ROUTINE done, POPLOCK_FS_PREPOST_IRP post)
 {
+	ATOMIC;
 	struct oplock *o = *oplock;
 
 	if (!o)
@@ -415,12 +424,14 @@ NTSTATUS FsRtlOplockBreakToNoneEx(POPLOCK oplock, PIRP irp, ULONG flags, PVOID c
 NTSTATUS FsRtlOplockBreakToNone(POPLOCK oplock, PIO_STACK_LOCATION stack, PIRP irp, PVOID context,
 				POPLOCK_WAIT_COMPLETE_ROUTINE done, POPLOCK_FS_PREPOST_IRP post)
 {
+	ATOMIC;
 	return FsRtlOplockBreakToNoneEx(oplock, irp, 0, context, done, post);
 }
 
 NTSTATUS FsRtlOplockBreakH(POPLOCK oplock, PIRP irp, ULONG flags, PVOID context, POPLOCK_WAIT_COMPLETE_ROUTINE done,
 			   POPLOCK_FS_PREPOST_IRP post)
 {
+	ATOMIC;
 	struct oplock *o = *oplock;
 
 	if (!o || !(o->level & H) || o->owner == IoGetCurrentIrpStackLocation(irp)->FileObject)
@@ -430,6 +441,7 @@ NTSTATUS FsRtlOplockBreakH(POPLOCK oplock, PIRP irp, ULONG flags, PVOID context,
 
 BOOLEAN FsRtlOplockIsFastIoPossible(POPLOCK oplock)
 {
+	ATOMIC;
 	struct oplock *o = *oplock;
 
 	return !o || (!o->breaking && IsListEmpty(&o->shared));
@@ -437,6 +449,7 @@ BOOLEAN FsRtlOplockIsFastIoPossible(POPLOCK oplock)
 
 BOOLEAN FsRtlCurrentBatchOplock(POPLOCK oplock)
 {
+	ATOMIC;
 	struct oplock *o = *oplock;
 
 	return o && (o->irp || o->breaking) && o->batch;
@@ -444,6 +457,7 @@ BOOLEAN FsRtlCurrentBatchOplock(POPLOCK oplock)
 
 BOOLEAN FsRtlCurrentOplock(POPLOCK oplock)
 {
+	ATOMIC;
 	struct oplock *o = *oplock;
 
 	return o && (o->irp || o->breaking || !IsListEmpty(&o->shared));
@@ -451,6 +465,7 @@ BOOLEAN FsRtlCurrentOplock(POPLOCK oplock)
 
 BOOLEAN FsRtlCurrentOplockH(POPLOCK oplock)
 {
+	ATOMIC;
 	struct oplock *o = *oplock;
 
 	return o && (o->irp || o->breaking) && (o->level & H);
@@ -458,6 +473,7 @@ BOOLEAN FsRtlCurrentOplockH(POPLOCK oplock)
 
 BOOLEAN FsRtlOplockIsSharedRequest(PIRP irp)
 {
+	ATOMIC;
 	PIO_STACK_LOCATION stack = IoGetCurrentIrpStackLocation(irp);
 	REQUEST_OPLOCK_INPUT_BUFFER *in = irp->AssociatedIrp.SystemBuffer;
 
@@ -469,5 +485,6 @@ BOOLEAN FsRtlOplockIsSharedRequest(PIRP irp)
 
 BOOLEAN FsRtlOplockKeysEqual(PFILE_OBJECT a, PFILE_OBJECT b)
 {
+	ATOMIC;
 	return a == b;
 }

@@ -248,8 +248,10 @@ bool block(bool (*ready)(void *argument), void *argument, LONGLONG due, const ch
 
 void nt_run(void)
 {
-	if (running != test_thread)
-		nt_fail("nt_run is for the test's thread");
+	if (running != test_thread) {
+		nt_yield();
+		return;
+	}
 	waiting_idle = true;
 	do
 		run_others();
@@ -262,11 +264,21 @@ void nt_yield(void)
 	run_others();
 }
 
+int atomic_begin(void)
+{
+	return ++running->atomic;
+}
+
+void atomic_end(int *begun)
+{
+	running->atomic = *begun - 1;
+}
+
 void preempt(void)
 {
 	struct _KTHREAD *next = NULL, *at = running;
 
-	if (!preempt_state)
+	if (!preempt_state || running->atomic)
 		return;
 	preempt_state = preempt_state * 6364136223846793005ULL + 1442695040888963407ULL;
 	if (preempt_state >> 61 != 0)
