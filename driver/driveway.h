@@ -91,7 +91,6 @@
 #include "driver/protocol.h"
 
 /* Of the kernel, where its headers do not say so. */
-extern __declspec(dllimport) POBJECT_TYPE *IoDeviceObjectType;
 #ifndef MdlMappingNoExecute
 #define MdlMappingNoExecute 0x40000000
 #endif
