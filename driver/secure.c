@@ -78,8 +78,7 @@ NTSTATUS FSDeviceProtect(DEVICE_OBJECT *device, BOOLEAN administrators)
 		status = RtlSetDaclSecurityDescriptor(&descriptor, TRUE, &list.acl, FALSE);
 	if (!NT_SUCCESS(status))
 		return status;
-	status = ObOpenObjectByPointer(device, OBJ_KERNEL_HANDLE, NULL, WRITE_DAC, *IoDeviceObjectType, KernelMode,
-				       &handle);
+	status = ObOpenObjectByPointer(device, OBJ_KERNEL_HANDLE, NULL, WRITE_DAC, NULL, KernelMode, &handle);
 	if (!NT_SUCCESS(status))
 		return status;
 	status = ZwSetSecurityObject(handle, DACL_SECURITY_INFORMATION, &descriptor);

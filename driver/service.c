@@ -85,7 +85,7 @@ static uint32_t FSRequestWrite(const struct fs_pending *p, uint8_t *to)
 }
 
 /* Under service.lock: may this request be given to the service as it is now? */
-static NTSTATUS FSRequestFit(const struct fs_service *service, const struct fs_pending *p)
+NTSTATUS FSRequestFit(const struct fs_service *service, const struct fs_pending *p)
 {
 	const struct fs_ccb *ccb = p->ccb;
 
