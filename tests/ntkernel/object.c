@@ -521,7 +521,7 @@ NTSTATUS ObOpenObjectByPointer(PVOID object, ULONG attributes, PVOID state, ACCE
 			       KPROCESSOR_MODE mode, PHANDLE handle)
 {
 	irql_at_most(PASSIVE_LEVEL, __func__);
-	if (type != &device_type)
+	if (type && type != &device_type)
 		return STATUS_OBJECT_TYPE_MISMATCH;
 	if (!(attributes & OBJ_KERNEL_HANDLE))
 		nt_fail("a handle of the driver's own must be a kernel handle");
