@@ -202,7 +202,9 @@ enum fs_type {
 #define FS_REQUEST_REPLAYED (1u << 0) /* an earlier service was given it, and may have done it */
 
 #define FS_OPEN_CASE_SENSITIVE (1u << 0)
-#define FS_OPEN_TARGET_FOLDER  (1u << 1) /* the folder that the name is in (SL_OPEN_TARGET_DIRECTORY) */
+/* The folder that the name is in (SL_OPEN_TARGET_DIRECTORY); information: FILE_EXISTS or FILE_DOES_NOT_EXIST, of the
+ * name. */
+#define FS_OPEN_TARGET_FOLDER (1u << 1)
 
 /*
  * Open or make a file. name is the whole path from the root, "\a\b", "\" the root itself. A file that is there and is
@@ -274,7 +276,10 @@ struct fs_rename {
 
 #define FS_LIST_ONE (1u << 0) /* no more than one entry is wanted */
 
-/* pattern as FsRtlIsNameInExpression has it, in any case of letters; empty: every name. */
+/*
+ * pattern as FsRtlIsNameInExpression has it, in any case of letters; empty: every name. "." and ".." of a folder that
+ * is not the root are entries like any other. An answer without data ends the listing.
+ */
 struct fs_list {
 	uint64_t marker; /* 0: from the beginning */
 	uint32_t room;	 /* bytes that the answer may have */
@@ -304,8 +309,11 @@ struct fs_disk_added {
 	struct fs_text label, source, cache, options;
 };
 
-/* What is not said for a type is 0. FS_SET_LABEL has only text; FS_CANCEL only the id of another request, and no
- * answer. */
+/*
+ * What is not said for a type is 0. FS_FLUSH of file 0 is the whole disk; FS_DISK_REMOVED closes all its files, and may
+ * be of a disk that this service was not told of. FS_QUERY_VOLUME and FS_SET_LABEL have no file. FS_SET_LABEL has only
+ * text; FS_CANCEL only the id of another request, and no answer.
+ */
 struct fs_request {
 	uint32_t size; /* of it all */
 	uint32_t type; /* enum fs_type */
