@@ -212,6 +212,10 @@ uint32_t ioctl_dispatch(struct volume *volume, const void *message, size_t size,
 	call.out = response;
 	call.data = data;
 	call.room = (uint32_t)(room > UINT32_MAX ? UINT32_MAX : room);
+	if (call.in.type != FS_REOPEN && __atomic_load_n(&volume->restoring, __ATOMIC_ACQUIRE)) {
+		call_restored(&call);
+		call_forget_all(&call);
+	}
 	ticket = call_begin(&call);
 	status = answer(&call);
 	call_end(&call);

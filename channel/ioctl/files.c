@@ -175,6 +175,30 @@ void files_put(struct call *call, struct file *file)
 	pthread_mutex_unlock(&files->lock);
 }
 
+struct file *files_get_inherited(struct files *files, uint32_t *slot)
+{
+	struct file *found = NULL;
+
+	pthread_mutex_lock(&files->lock);
+	for (; !found && *slot < VOLUME_FILES; ++*slot) {
+		struct file *file = &files->slot[*slot];
+
+		if (!file->kept->id || !file->inherited || file->closed)
+			continue;
+		file->users++;
+		found = file;
+	}
+	pthread_mutex_unlock(&files->lock);
+	return found;
+}
+
+void files_adopt(struct files *files, struct file *file)
+{
+	pthread_mutex_lock(&files->lock);
+	file->inherited = false;
+	pthread_mutex_unlock(&files->lock);
+}
+
 bool files_lose(struct files *files, struct file *file)
 {
 	bool lost;
@@ -222,7 +246,7 @@ void files_renamed(struct files *files, const char *from, const char *to)
 		if (!file->kept->id)
 			continue;
 		left--;
-		if (!file->path || strncmp(file->path, from, length) ||
+		if (!file->path || strncmp(file->path, from, length) != 0 ||
 		    (file->path[length] != '/' && file->path[length] != '\0'))
 			continue;
 		rest = strlen(file->path + length);

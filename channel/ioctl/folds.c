@@ -96,7 +96,7 @@ static struct fold_name **folder_exact(struct fold_folder *folder, uint32_t hash
 {
 	struct fold_name **where = &folder->bucket[hash & (folder->size - 1)];
 
-	while (*where && ((*where)->hash != hash || strcmp((*where)->text, text)))
+	while (*where && ((*where)->hash != hash || strcmp((*where)->text, text) != 0))
 		where = &(*where)->next;
 	return where;
 }

@@ -154,7 +154,7 @@ bool name_from_windows(const uint16_t *name, size_t units, char out[NAME_BYTES +
 	if (length == 0 || length == SIZE_MAX)
 		return false;
 	out[length] = '\0';
-	return strcmp(out, ".") && strcmp(out, "..");
+	return strcmp(out, ".") != 0 && strcmp(out, "..") != 0;
 }
 
 int text_from_windows(const uint16_t *text, size_t units, char *out, size_t room)

@@ -355,6 +355,7 @@ static int32_t answer_again(struct call *call)
 
 	if (!file)
 		return STATUS_FILE_CLOSED;
+	files_adopt(&call->volume->files, file);
 	status = call_answer_file(call, file);
 	call->out->u.created = (struct fs_created){
 		.file = file->kept->id, .information = call->kept->information, .granted = file->kept->access};
@@ -434,6 +435,7 @@ static int32_t reopen_kept(struct call *call, struct file *file)
 
 	if (status)
 		return status;
+	files_adopt(&call->volume->files, file);
 	if (!walk(call, call->in.u.create.name, file->kept->flags & FILE_KEPT_LINK ? 0 : WALK_FOLLOW, &place)) {
 		if (place.found && place.entry.node == file->kept->node) {
 			files_set_path(&call->volume->files, file, place.path);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "channel/ioctl/volume_internal.h"
+#include "support/text.h"
 
 /* The name by which the file is meant; STATUS_OBJECT_NAME_NOT_FOUND when it is another's by now. */
 static int32_t find_own(struct call *call, struct file *file, struct fs_text name, struct place *out)
@@ -196,7 +197,7 @@ static char *new_path(const struct place *to, const char *name)
 
 	if (path) {
 		memcpy(path, to->path, folder);
-		memcpy(path + folder, name, strlen(name) + 1);
+		(void)text_copy(path + folder, strlen(name) + 1, name);
 	}
 	return path;
 }
@@ -220,7 +221,7 @@ static int32_t rename_locked(struct call *call, struct place *from, struct place
 		} else {
 			error = move(call, call_main(call), from, to->parent, to->name, 0);
 		}
-		if (!error && strcmp(to->name, name))
+		if (!error && strcmp(to->name, name) != 0)
 			error = move(call, call_step(call), to, to->parent, name, 0);
 	} else if (same_entry && !strcmp(from->name, name)) {
 		return STATUS_SUCCESS;

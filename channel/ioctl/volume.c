@@ -54,6 +54,7 @@ int volume_create(struct volume **out, struct dw_filesystem *fs, const struct vo
 	pthread_mutex_init(&volume->calls_lock, NULL);
 	pthread_cond_init(&volume->calls_free, NULL);
 	set_up_calls(volume);
+	volume->restoring = volume->files.count != 0;
 	*out = volume;
 	return 0;
 }
@@ -112,6 +113,39 @@ void call_prepare(struct call *call, struct volume *volume)
 					.gid = volume->owner.gid,
 					.umask = VOLUME_UMASK,
 					.interrupted = &call->interrupted};
+}
+
+/* Is this file the answer to a request that is to come again? */
+static bool is_awaited(struct volume *volume, uint64_t id)
+{
+	bool awaited = false;
+
+	pthread_mutex_lock(&volume->calls_lock);
+	for (unsigned i = 0; volume->left_count && i < VOLUME_CALLS; i++)
+		if (volume->left[i] && volume->kept->calls[i].stage == STAGE_OPENED &&
+		    volume->kept->calls[i].value == id)
+			awaited = true;
+	pthread_mutex_unlock(&volume->calls_lock);
+	return awaited;
+}
+
+void call_restored(struct call *call)
+{
+	struct volume *volume = call->volume;
+	struct file *file;
+
+	if (!__atomic_exchange_n(&volume->restoring, false, __ATOMIC_ACQ_REL))
+		return;
+	for (uint32_t slot = 0; (file = files_get_inherited(&volume->files, &slot));) {
+		if (is_awaited(volume, file->kept->id)) {
+			files_put(call, file);
+		} else if (volume->fs->flags & DW_FS_PERSISTENT) {
+			files_close(&volume->files, file);
+			files_put(call, file);
+		} else {
+			files_lose(&volume->files, file);
+		}
+	}
 }
 
 /* The slot that an earlier process left for this id; or UINT32_MAX. */

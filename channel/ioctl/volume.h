@@ -7,37 +7,37 @@
  * to case; and one function for each type of request (dispatch.h calls them).
  *
  * Who owns what
- *   The file system is the caller's, before and after. An open file (files.c) holds one lookup of its node and one
+ *   The file system is the caller's, before and after. An open file (files.c) holds one lookup of its node and a
  * handle; both are given back when it is closed and no request uses it any more. While a request runs, its struct call
- * holds one lookup of each node that it went through; all are given back, in one list, when it ends. So at rest the
- *   file system's counts are those of the open files, exactly.
+ *   holds one lookup of each node that it went through; all are given back, in one list, when it ends. So at rest
+ *   the file system's counts are those of the open files, exactly.
  *
  * Case
  *   A name is first looked up as it stands. When it is not there, and the request is not for exact case, the
- *   folder's names are compared in upper case (names.h). The names of folders that this was done in are remembered, up
- * to a bound, for as long as the file system lets names be believed (folds.c); a hit is looked up before it is used,
- *   and every change through the volume changes what is remembered.
+ *   folder's names are compared in upper case (names.h). The names of folders that this was done in are remembered,
+ *   up to a bound, for as long as the file system lets names be believed (folds.c); a hit is looked up before it is
+ *   used, and every change through the volume changes what is remembered.
  *
  * Links
  *   A symbolic link inside of a path, and at its end unless the link itself is meant, is followed here when it leads to
- *   somewhere on the volume. One that leads elsewhere ("C:\...") is answered with STATUS_REPARSE, for the system to
- *   follow. A file's path in the table is what was really gone, without links.
+ *   somewhere on the volume. One that leads elsewhere ("C:\...") is the system's to follow (protocol.h,
+ * FS_OPEN_REPARSE). A file's path in the table is what was really gone, without links.
  *
  * What has no place
  *   Streams, extended attributes as Windows has them, short names, object ids and a time of creation that is set:
- * refused, or left out, as a file system may. No request is refused for the sake of who asks: the driver judges by the
- * security descriptor, and the file system by what it likes.
+ *   refused, or left out, as a file system may. No request is refused for the sake of who asks: the driver judges by
+ *   the security descriptor, and the file system by what it likes.
  *
  * Survival
  *   What must outlive the process stands in struct volume_kept, which the caller keeps where it survives (or not: then
  *   open files are found by their paths again). A new volume over old kept memory has the open files and the notes of
- *   requests that were under way; the driver sends FS_REOPEN for each file, then what was not answered. Lookups that a
+ *   requests that were under way; the driver sends FS_REOPEN for each file, then what was not answered. With the first
+ *   request that is not FS_REOPEN, files that did not come are closed: the driver has lost them. Lookups that a
  *   request held at the instant of a death are lost: the file system remembers some nodes longer than needed.
  *
  * Threads
  *   Any number, but volume_create, volume_destroy and volume_abandon. The file system never has two changes of one
- *   folder's names, or two writes to one file, at a time: a lock for each node that is being changed sees to it
- * (locks.c).
+ *   folder's names, or two writes to one file, at a time: locks.c has a lock for each node that is being changed.
  *
  * Locks, in the order in which they are taken
  *   1. of nodes       over a change, and so over calls of the file system; two of them by ascending node

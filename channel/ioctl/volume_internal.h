@@ -110,6 +110,7 @@ struct volume {
 	unsigned free_count;
 	bool left[VOLUME_CALLS]; /* of an earlier process, and not asked for again so far */
 	unsigned left_count;
+	bool restoring; /* until the first request that is not FS_REOPEN; atomic */
 };
 
 #define CALL_FORGETS 32u
@@ -171,11 +172,15 @@ struct file *files_get(struct files *files, uint64_t id);
 bool files_close(struct files *files, struct file *file);
 /* One user less; after the last one, handle, lookup and slot are given back. */
 void files_put(struct call *call, struct file *file);
+/* An earlier process's file is this one's from now on. */
+void files_adopt(struct files *files, struct file *file);
 /*
  * Take a file of an earlier process out, and give nothing back. The caller's use of it ends. False: it is another
  * one's, or in use.
  */
 bool files_lose(struct files *files, struct file *file);
+/* An open file of an earlier process from slot *slot on, with one user more; *slot goes behind it. NULL: no more. */
+struct file *files_get_inherited(struct files *files, uint32_t *slot);
 /* Release the handle, if there is one. */
 void files_release(struct call *call, const struct dw_request *req, const struct kept_file *kept);
 /* A copy of the file's path to free; NULL: not known, or no memory. */

@@ -191,6 +191,9 @@ static int32_t answer_reparse(struct walk *walk, const char *target)
 	uint16_t units[NAME_UNITS];
 	uint64_t left = 0;
 
+	if (call->in.type != FS_CREATE || !(call->in.u.create.flags & FS_OPEN_REPARSE))
+		return STATUS_REPARSE_POINT_NOT_RESOLVED;
+
 	for (char *name = walk->rest + walk->at; *name; name += strspn(name, "/")) {
 		size_t length = strcspn(name, "/");
 
@@ -298,7 +301,7 @@ static int32_t run(struct walk *walk, struct place *out)
 	while (!status && !missing && next_name(walk, &text, &last)) {
 		if (!strcmp(text, ".."))
 			pop(walk);
-		else if (strcmp(text, "."))
+		else if (strcmp(text, ".") != 0)
 			status = go(walk, text, last, name, &missing);
 	}
 	return status ? status : arrive(walk, missing, name, out);

@@ -382,9 +382,12 @@ static void test_links(void **state)
 	check(harness, "\\nowhere", &as, STATUS_OBJECT_NAME_NOT_FOUND, NOTHING);
 	check(harness, "\\nowhere\\x", &as, STATUS_OBJECT_PATH_NOT_FOUND, NOTHING);
 	/* Elsewhere is the system's: what is left of the path, and where to. */
+	check(harness, "\\away\\System32\\x", &as, STATUS_REPARSE_POINT_NOT_RESOLVED, NOTHING);
+	as.flags = FS_OPEN_REPARSE;
 	assert_status(send_create(harness, "\\away\\System32\\x", &as, &answer), STATUS_REPARSE);
 	assert_true(answer.out.information == 2 * strlen("\\System32\\x"));
 	assert_true(answer.out.data > 20 && answer.out.u.created.file == 0);
+	as.flags = 0;
 	/* The link itself, and whether it is one to a folder. */
 	as.options = FILE_OPEN_REPARSE_POINT;
 	assert_status(send_create(harness, "\\to_folder", &as, &answer), STATUS_SUCCESS);

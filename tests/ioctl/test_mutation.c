@@ -138,7 +138,7 @@ static void compose(struct message *message)
 		in->u.create.options = draw(4) ? 0 : draw(UINT32_MAX) & 0x201041;
 		in->u.create.disposition = draw(7);
 		in->u.create.attributes = draw(4) ? 0 : draw(0x10000);
-		in->u.create.flags = draw(8) ? 0 : draw(4);
+		in->u.create.flags = draw(4) ? 0 : draw(8);
 		in->u.create.name = message_text(message, some_path());
 		in->u.create.file = type == FS_REOPEN ? files[draw(OPEN_FILES)] : 0;
 		break;

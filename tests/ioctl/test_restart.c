@@ -11,14 +11,6 @@
 static struct answer answer;
 static struct message message;
 
-/* Restart, and send the request again as the driver does. */
-static int32_t replay(struct harness *harness)
-{
-	harness_restart(harness);
-	message.in.flags |= FS_REQUEST_REPLAYED;
-	return message_send(harness, &message, &answer);
-}
-
 static int32_t reopen(struct harness *harness, uint64_t file, const char *path)
 {
 	struct message *request = malloc(sizeof(*request));
@@ -33,6 +25,16 @@ static int32_t reopen(struct harness *harness, uint64_t file, const char *path)
 	status = message_send(harness, request, &answer);
 	free(request);
 	return status;
+}
+
+/* Restart, open the request's file, and send the request again as the driver does. */
+static int32_t replay(struct harness *harness)
+{
+	harness_restart(harness);
+	if (message.in.file && message.in.type != FS_CLOSE)
+		assert_status(reopen(harness, message.in.file, "\\gone"), STATUS_SUCCESS);
+	message.in.flags |= FS_REQUEST_REPLAYED;
+	return message_send(harness, &message, &answer);
 }
 
 static void test_open_files(void **state)
@@ -57,6 +59,7 @@ static void test_open_files(void **state)
 	assert_status(send_cleanup(harness, file, "\\d\\f"), STATUS_SUCCESS);
 	harness_restart(harness);
 	assert_status(reopen(harness, file, "\\d\\f"), STATUS_SUCCESS);
+	assert_status(reopen(harness, folder, "\\d"), STATUS_SUCCESS);
 	assert_status(send_read(harness, file, 0, 3, &answer), STATUS_SUCCESS);
 	assert_status(send_close(harness, file), STATUS_SUCCESS);
 	assert_status(send_close(harness, folder), STATUS_SUCCESS);
@@ -195,6 +198,24 @@ static void test_changes_again(void **state)
 	assert_int_equal(volume_open_files(harness->volume), 0);
 }
 
+/* What the driver does not open again is closed. */
+static void test_files_not_wanted(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t kept, lost;
+
+	make_file_at(harness, "\\f", "abc");
+	kept = open_file(harness, "\\f", FILE_OPEN, 0);
+	lost = open_file(harness, "\\f", FILE_OPEN, 0);
+	harness_restart(harness);
+	assert_status(reopen(harness, kept, "\\f"), STATUS_SUCCESS);
+	assert_int_equal(volume_open_files(harness->volume), 2);
+	assert_status(send_query(harness, kept, &answer), STATUS_SUCCESS);
+	assert_int_equal(volume_open_files(harness->volume), 1);
+	assert_status(send_query(harness, lost, &answer), STATUS_INVALID_HANDLE);
+	assert_status(send_close(harness, kept), STATUS_SUCCESS);
+}
+
 /* Slots of requests that never came again serve others. */
 static void test_left_slots(void **state)
 {
@@ -217,7 +238,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, harness_set_up, harness_tear_down)
 		TEST(test_open_files),	  TEST(test_by_path),
 		TEST(test_create_again),  cmocka_unit_test(test_create_cut_off),
-		TEST(test_changes_again), TEST(test_left_slots),
+		TEST(test_changes_again), TEST(test_files_not_wanted),
+		TEST(test_left_slots),
 	};
 
 	return cmocka_run_group_tests_name("restart", tests, NULL, NULL);
