@@ -127,9 +127,10 @@ struct fs_disk {
 	uint32_t waiting;    /* requests that no answer has come for */
 	uint16_t label_length;
 	uint16_t volume_length;
-	uint32_t reserved2;
+	uint32_t source_length;
 	uint16_t label[FS_LABEL_MAX / 2];
-	uint16_t volume[64]; /* the device's name behind \Device\ */
+	uint16_t volume[64];  /* the device's name behind \Device\ */
+	uint16_t source[256]; /* source_length bytes of it, all that fit */
 };
 
 /* --- The communication device: beginning and end --------------------------------------------------------- */
