@@ -164,7 +164,8 @@ static NTSTATUS FSDriveMake(const struct fs_add_disk *add, struct fs_drive **mad
 	drive->label.Buffer = drive->label_text;
 	drive->label.MaximumLength = sizeof(drive->label_text);
 	drive->label.Length = (USHORT)add->label.length;
-	RtlCopyMemory(drive->label_text, base + add->label.offset, add->label.length);
+	if (add->label.length > 0)
+		RtlCopyMemory(drive->label_text, base + add->label.offset, add->label.length);
 	status = FSCopyText(&drive->source, base + add->source.offset, add->source.length);
 	if (NT_SUCCESS(status))
 		status = FSCopyText(&drive->cache, base + add->cache.offset, add->cache.length);
@@ -483,17 +484,20 @@ void FSDrivesEnd(void)
 		struct fs_drive *drive = NULL;
 
 		FSDrivesLock();
-		if (!IsListEmpty(&FSDriver.drives)) {
-			drive = CONTAINING_RECORD(FSDriver.drives.Flink, struct fs_drive, link);
-			FSDriveRetain(drive);
+		for (LIST_ENTRY *at = FSDriver.drives.Flink; drive == NULL && at != &FSDriver.drives; at = at->Flink) {
+			drive = CONTAINING_RECORD(at, struct fs_drive, link);
+			/* One that is being added or removed goes by itself. */
+			if (drive->state != FS_DRIVE_READY)
+				drive = NULL;
+			else
+				drive->state = FS_DRIVE_DISMOUNTED;
 		}
 		FSDrivesUnlock();
 		if (drive == NULL)
 			return;
 		FSRequestFail(drive, STATUS_VOLUME_DISMOUNTED);
 		FSDriveUndo(drive);
-		FSDriveRelease(drive);
-		FSDriveRelease(drive);
+		FSDriveRelease(drive); /* the list's reference */
 	}
 }
 

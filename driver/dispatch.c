@@ -64,8 +64,9 @@ static NTSTATUS FSDriveDispatch(struct fs_call *call)
 
 static NTSTATUS FSCallDispatch(struct fs_call *call)
 {
-	/* Information is set by who has any; an IRP that is taken is not ours to look at any more. */
-	call->irp->IoStatus.Information = 0;
+	/* Information is set by who has any; that of plug and play passes through. */
+	if (call->stack->MajorFunction != IRP_MJ_PNP)
+		call->irp->IoStatus.Information = 0;
 	switch (call->device->kind) {
 	case FS_KIND_CONTROL:
 		return FSControlDevice(call);

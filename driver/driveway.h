@@ -430,7 +430,8 @@ void FSRequestRequeue(struct fs_service *service, struct fs_pending *p); /* serv
 /* service.c: requests out, answers in. */
 void FSServicePump(struct fs_service *service); /* pairs offers and requests; <= DISPATCH_LEVEL, no lock held */
 NTSTATUS FSServiceAnswer(struct fs_call *call);
-BOOLEAN FSOfferInsert(struct fs_service *service, IRP *irp, BOOLEAN first); /* service.lock held, both */
+BOOLEAN FSOfferInsert(struct fs_service *service, IRP *irp, BOOLEAN first); /* service.lock held, all three */
+NTSTATUS FSRequestFit(const struct fs_service *service, const struct fs_pending *p);
 IRP *FSOfferTake(struct fs_service *service, const FILE_OBJECT *object);
 
 /* restore.c: what the next service is told first. */

@@ -10,12 +10,16 @@
 
 static FSDone FSControlDone;
 
+/* Whoever locks the volume keeps all others out: that takes the right to manage volumes. */
 static NTSTATUS FSVolumeLock(struct fs_call *call, BOOLEAN lock)
 {
+	LUID manage = {.LowPart = SE_MANAGE_VOLUME_PRIVILEGE};
 	struct fs_drive *drive = call->drive;
 	FILE_OBJECT *object = call->stack->FileObject;
 	NTSTATUS status = STATUS_SUCCESS;
 
+	if (lock && !SeSinglePrivilegeCheck(manage, call->irp->RequestorMode))
+		return STATUS_ACCESS_DENIED;
 	FSFilesLock(drive);
 	if (lock && (drive->locked_by != NULL || drive->open_count > 0))
 		status = STATUS_ACCESS_DENIED;

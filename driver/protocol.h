@@ -316,8 +316,11 @@ struct fs_disk_added {
 	struct fs_text label, source, cache, options;
 };
 
-/* What is not said for a type is 0. FS_SET_LABEL has only text; FS_CANCEL only the id of another request, and no
- * answer. */
+/*
+ * What is not said for a type is 0. FS_FLUSH of file 0 is the whole disk; FS_DISK_REMOVED closes all its files, and may
+ * be of a disk that this service was not told of. FS_QUERY_VOLUME and FS_SET_LABEL have no file. FS_SET_LABEL has only
+ * text; FS_CANCEL only the id of another request, and no answer.
+ */
 struct fs_request {
 	uint32_t size; /* of it all */
 	uint32_t type; /* enum fs_type */

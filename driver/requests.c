@@ -283,7 +283,8 @@ static NTSTATUS FSRequestRefusal(struct fs_service *service, const struct fs_pen
 		return STATUS_FILE_CLOSED;
 	if (p->drive->state == FS_DRIVE_DISMOUNTED && type != FS_DISK_REMOVED)
 		return STATUS_VOLUME_DISMOUNTED;
-	return STATUS_SUCCESS;
+	/* What this service cannot be given need not wait for a buffer. */
+	return service->state == FS_SERVICE_RUNNING ? FSRequestFit(service, p) : STATUS_SUCCESS;
 }
 
 NTSTATUS FSRequestSend(struct fs_call *call, struct fs_pending *p)

@@ -85,7 +85,7 @@ static uint32_t FSRequestWrite(const struct fs_pending *p, uint8_t *to)
 }
 
 /* Under service.lock: may this request be given to the service as it is now? */
-static NTSTATUS FSRequestFit(const struct fs_service *service, const struct fs_pending *p)
+NTSTATUS FSRequestFit(const struct fs_service *service, const struct fs_pending *p)
 {
 	const struct fs_ccb *ccb = p->ccb;
 
@@ -246,6 +246,27 @@ static BOOLEAN FSAnswerBringsFile(uint32_t type)
 	       type == FS_QUERY_FILE || type == FS_SET_BASIC || type == FS_SET_SIZE;
 }
 
+/* Can an open of this disposition have come to this? */
+static BOOLEAN FSAnswerOpens(const struct fs_create *create, uint32_t information)
+{
+	uint32_t disposition = create->disposition;
+
+	if (create->flags & FS_OPEN_TARGET_FOLDER)
+		return information == FILE_OPENED || information == FILE_EXISTS || information == FILE_DOES_NOT_EXIST;
+	switch (information) {
+	case FILE_OPENED:
+		return disposition == FILE_OPEN || disposition == FILE_OPEN_IF;
+	case FILE_CREATED:
+		return disposition != FILE_OPEN && disposition != FILE_OVERWRITE;
+	case FILE_OVERWRITTEN:
+		return disposition == FILE_OVERWRITE || disposition == FILE_OVERWRITE_IF;
+	case FILE_SUPERSEDED:
+		return disposition == FILE_SUPERSEDE;
+	default:
+		return FALSE;
+	}
+}
+
 /* Is this an answer that the request may get? */
 static BOOLEAN FSAnswerFits(const struct fs_request *request, const struct fs_response *response)
 {
@@ -266,8 +287,8 @@ static BOOLEAN FSAnswerFits(const struct fs_request *request, const struct fs_re
 				     : !FSAnswerIsZero(&response->file, sizeof(response->file)))
 		return FALSE;
 	if (type == FS_CREATE || type == FS_REOPEN)
-		return response->u.created.file != 0 && response->u.created.information <= FILE_OVERWRITTEN &&
-		       response->file.node != 0;
+		return response->u.created.file != 0 && response->file.node != 0 &&
+		       FSAnswerOpens(&request->u.create, response->u.created.information);
 	if (type == FS_QUERY_VOLUME)
 		return FSAnswerVolumeValid(&response->u.volume);
 	return FSAnswerIsZero(&response->u, sizeof(response->u));

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "tests/wine/device.h"
+#include "tests/wine/inject.h"
 
-#define DRIVER_SERVICE "DrivewayTest"
-#define PATIENCE       30000 /* milliseconds for what must happen */
+#define PATIENCE 30000 /* milliseconds for what must happen */
 
 void check(int holds, const char *what, const char *file, int line)
 {
@@ -16,17 +16,17 @@ void check(int holds, const char *what, const char *file, int line)
 	exit(1);
 }
 
-void load_driver(const char *path)
+void load_driver(const char *name, const char *path)
 {
 	SC_HANDLE manager = OpenSCManagerA(NULL, NULL, SC_MANAGER_ALL_ACCESS), service;
 	BOOL started = FALSE;
 
 	CHECK(manager != NULL);
-	service = CreateServiceA(manager, DRIVER_SERVICE, DRIVER_SERVICE, SERVICE_ALL_ACCESS, SERVICE_KERNEL_DRIVER,
-				 SERVICE_DEMAND_START, SERVICE_ERROR_NORMAL, path, NULL, NULL, NULL, NULL, NULL);
+	service = CreateServiceA(manager, name, name, SERVICE_ALL_ACCESS, SERVICE_KERNEL_DRIVER, SERVICE_DEMAND_START,
+				 SERVICE_ERROR_NORMAL, path, INJECT_GROUP, NULL, NULL, NULL, NULL);
 	if (service == NULL && GetLastError() == ERROR_SERVICE_EXISTS) {
 		/* A test that failed has left it. */
-		service = OpenServiceA(manager, DRIVER_SERVICE, SERVICE_ALL_ACCESS);
+		service = OpenServiceA(manager, name, SERVICE_ALL_ACCESS);
 		CHECK(service != NULL);
 		CHECK(ChangeServiceConfigA(service, SERVICE_NO_CHANGE, SERVICE_NO_CHANGE, SERVICE_NO_CHANGE, path, NULL,
 					   NULL, NULL, NULL, NULL, NULL));
@@ -45,13 +45,13 @@ void load_driver(const char *path)
 	CloseServiceHandle(manager);
 }
 
-void unload_driver(void)
+void unload_driver(const char *name)
 {
 	SC_HANDLE manager = OpenSCManagerA(NULL, NULL, SC_MANAGER_ALL_ACCESS), service;
 	SERVICE_STATUS status = {0};
 
 	CHECK(manager != NULL);
-	service = OpenServiceA(manager, DRIVER_SERVICE, SERVICE_ALL_ACCESS);
+	service = OpenServiceA(manager, name, SERVICE_ALL_ACCESS);
 	CHECK(service != NULL);
 	CHECK(ControlService(service, SERVICE_CONTROL_STOP, &status));
 	for (int i = 0; i < PATIENCE / 50 && status.dwCurrentState != SERVICE_STOPPED; i++) {
@@ -112,6 +112,8 @@ DWORD call_end(struct call *call, DWORD *got)
 	}
 	if (error == 0 && !GetOverlappedResult(call->device, &call->overlapped, &count, FALSE))
 		error = GetLastError();
+	else if (error == ERROR_MORE_DATA)
+		count = (DWORD)call->overlapped.InternalHigh;
 	CloseHandle(call->overlapped.hEvent);
 	if (got != NULL)
 		*got = count;

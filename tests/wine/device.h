@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * device.h - what tests of the driver need, as programs for Win32: the driver as a service, its devices, a service of our own
+ * device.h - what tests of the driver need, as programs for Win32: the driver as a service, its devices, a service of
+ * our own
  *
  * A test exits with 1 at the first thing that is not as it should be, and says where.
  */
@@ -15,9 +16,10 @@
 #define CHECK(condition) check((condition), #condition, __FILE__, __LINE__)
 void check(int holds, const char *what, const char *file, int line);
 
-/* The driver, by its full path; loaded until unload_driver(). */
-void load_driver(const char *path);
-void unload_driver(void);
+/* A driver as a service of this name, by its full path; loaded until unload_driver(). */
+#define DRIVER_SERVICE "DrivewayTest"
+void load_driver(const char *name, const char *path);
+void unload_driver(const char *name);
 
 HANDLE open_control(void);
 HANDLE open_communication(void);
@@ -33,7 +35,7 @@ struct call {
 };
 void call_begin(struct call *call, HANDLE device, DWORD code, const void *in, DWORD in_length, void *out,
 		DWORD out_length);
-BOOL call_done(struct call *call);		  /* without waiting */
+BOOL call_done(struct call *call);	       /* without waiting */
 DWORD call_end(struct call *call, DWORD *got); /* waits; 0, or the Win32 error */
 
 /* A service of our own. */

@@ -2,8 +2,8 @@
 /*
  * test_control.c DRIVER - the control and communication devices, as the command and the service use them
  *
- * Loads the driver, is the service by itself, adds and deletes drives, answers wrongly, dies and comes again, and unloads
- * the driver.
+ * Loads the driver, is the service by itself, adds and deletes drives, answers wrongly, dies and comes again, and
+ * unloads the driver.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -318,7 +318,7 @@ static void stop(void)
 int main(int argc, char **argv)
 {
 	CHECK(argc == 2);
-	load_driver(argv[1]);
+	load_driver(DRIVER_SERVICE, argv[1]);
 	device = open_control();
 	service = open_communication();
 	without_service();
@@ -332,7 +332,7 @@ int main(int argc, char **argv)
 	stop();
 	CloseHandle(service);
 	CloseHandle(device);
-	unload_driver();
+	unload_driver(DRIVER_SERVICE);
 	puts("control: all is well");
 	return 0;
 }
