@@ -4,8 +4,9 @@
  *
  *    drivewayd.exe [FOLDER]
  *
- * Answers the driver until the driver goes or Ctrl+C (or its console's end) comes. FOLDER is where memory is kept that
- * the next service is to find; %ProgramData%\Driveway as it comes. Exit status 0, or 1 with one line that says why.
+ * Answers the driver until the driver goes or Ctrl+C (or its console's end) comes; started by the service control
+ * manager, until that says stop, and then the log is FOLDER\drivewayd.log. FOLDER is where memory is kept that the
+ * next service is to find; %ProgramData%\Driveway as it comes. Exit status 0, or 1 with one line that says why.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "channel/ioctl/device.h"
 #include "service/builtin.h"
 #include "service/providers.h"
+#include "service/windows/control.h"
 #include "service/windows/disk.h"
 #include "support/log.h"
 #include "support/text.h"
@@ -77,6 +79,7 @@ static int run(struct program *program)
 	if (error)
 		return fail("cannot reach the driver: is it installed and started, and is no other service running?",
 			    error);
+	control_ready();
 	printf("drivewayd: ready\n");
 	fflush(stdout);
 	WaitForSingleObject(ending, INFINITE);
@@ -84,7 +87,16 @@ static int run(struct program *program)
 	return program->lost ? fail("the driver does not answer any more", 0) : 0;
 }
 
-int main(int count, char **arguments)
+/* With what the log and the mistakes of a service that has no console go to. */
+static void open_log(const char *folder)
+{
+	char path[MAX_PATH];
+
+	if (text_format(path, sizeof(path), "%s\\drivewayd.log", folder) && freopen(path, "a", stderr))
+		setvbuf(stderr, NULL, _IONBF, 0);
+}
+
+static int serve(const char *folder, bool is_service)
 {
 	static const struct dw_provider *const builtin[] = {&memory_provider};
 	static const char *const folders[] = {NULL};
@@ -94,17 +106,31 @@ int main(int count, char **arguments)
 
 	program.owner = (struct ioctl_owner){.disk_added = added, .disk_removed = removed, .lost = lost};
 	program.disks.log = &log;
-	if (!find_folder(count > 1 ? arguments[1] : NULL, program.disks.folder, sizeof(program.disks.folder)))
+	if (!find_folder(folder, program.disks.folder, sizeof(program.disks.folder)))
 		return fail("the folder's path is too long", 0);
 	if (!CreateDirectoryA(program.disks.folder, NULL) && GetLastError() != ERROR_ALREADY_EXISTS)
 		return fail("the folder for kept memory cannot be made", GetLastError());
-	ending = CreateEventW(NULL, TRUE, FALSE, NULL);
-	if (!ending || !SetConsoleCtrlHandler(end_asked, TRUE))
-		return fail("out of memory", GetLastError());
+	if (is_service) {
+		open_log(program.disks.folder);
+		log.fd = _fileno(stderr);
+	}
 	if (providers_create(&program.disks.providers, builtin, 1, folders))
 		return fail("out of memory", 0);
 	pthread_mutex_init(&program.disks.lock, NULL);
 	status = run(&program);
 	providers_destroy(program.disks.providers);
 	return status;
+}
+
+int main(int count, char **arguments)
+{
+	const char *folder = count > 1 ? arguments[1] : NULL;
+	int status;
+
+	ending = CreateEventW(NULL, TRUE, FALSE, NULL);
+	if (!ending || !SetConsoleCtrlHandler(end_asked, TRUE))
+		return fail("out of memory", GetLastError());
+	if (control_run(serve, folder, ending, &status))
+		return status;
+	return serve(folder, false);
 }
