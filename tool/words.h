@@ -21,7 +21,7 @@
 
 /* As in <stdio.h>: on Windows what MinGW has in its place knows %z and %ll, too. */
 #ifdef _WIN32
-#define WORDS_PRINTF __MINGW_PRINTF_FORMAT
+#define WORDS_PRINTF gnu_printf
 #else
 #define WORDS_PRINTF printf
 #endif
