@@ -291,10 +291,7 @@ struct fs_list {
 	struct fs_text pattern;
 };
 
-/*
- * FS_QUERY_SECURITY: room; FS_SET_SECURITY: descriptor, self-relative. information of an answer to the first is the
- * descriptor's size, also with STATUS_BUFFER_OVERFLOW, which brings no data.
- */
+/* FS_QUERY_SECURITY: room; FS_SET_SECURITY: descriptor, self-relative. STATUS_BUFFER_OVERFLOW brings no data. */
 struct fs_security {
 	uint32_t information; /* SECURITY_INFORMATION */
 	uint32_t room;

@@ -33,7 +33,6 @@ int32_t request_read(struct call *call, struct file *file)
 	if (done == 0 && in->length)
 		return STATUS_END_OF_FILE;
 	call->out->data = (uint32_t)done;
-	call->out->information = done;
 	return STATUS_SUCCESS;
 }
 

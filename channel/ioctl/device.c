@@ -17,6 +17,7 @@
 #define NT_INSUFFICIENT_RESOURCES ((int32_t)0xC000009A)
 #define NT_INVALID_PARAMETER	  ((int32_t)0xC000000D)
 #define NT_NO_SUCH_DEVICE	  ((int32_t)0xC000000E)
+#define NT_UNEXPECTED_IO_ERROR	  ((int32_t)0xC00000E9)
 
 /* One buffer with the driver. */
 struct offer {
@@ -242,9 +243,12 @@ static void answer(struct ioctl_device *device, const struct item *item)
 			ioctl_refuse(item->message, item->size, NT_NO_SUCH_DEVICE, &response);
 	}
 	/* A request that was taken back has no place for its answer any more, and a cancellation has none at all. */
-	if (in.type != FS_CANCEL)
-		(void)control(device->handle, IOCTL_FS_RECEIVE_RESPONSE, &response, sizeof(response), data,
-			      response.data);
+	if (in.type != FS_CANCEL &&
+	    control(device->handle, IOCTL_FS_RECEIVE_RESPONSE, &response, sizeof(response), data, response.data)) {
+		/* Or the driver does not believe this answer: then the program is not to wait for ever. */
+		ioctl_refuse(item->message, item->size, NT_UNEXPECTED_IO_ERROR, &response);
+		(void)control(device->handle, IOCTL_FS_RECEIVE_RESPONSE, &response, sizeof(response), NULL, 0);
+	}
 	if (disk) {
 		ioctl_answered(disk->volume, ticket);
 		disk_put(device, disk);

@@ -162,7 +162,6 @@ int32_t request_query_security(struct call *call, struct file *file)
 	security = (struct security){.uid = attr.uid, .gid = attr.gid, .mode = attr.mode & 0777};
 	size = security_build(&call->volume->owner, &security, file->kept->flags & FILE_KEPT_FOLDER, in->information,
 			      descriptor);
-	call->out->information = size;
 	if (size > in->room)
 		return STATUS_BUFFER_OVERFLOW;
 	memcpy(call->data, descriptor, size);

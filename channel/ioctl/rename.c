@@ -192,13 +192,11 @@ static int move(struct call *call, const struct dw_request *req, const struct pl
 /* The path of to, but with the name that was asked for. */
 static char *new_path(const struct place *to, const char *name)
 {
-	size_t folder = strlen(to->path) - strlen(to->name);
-	char *path = malloc(folder + strlen(name) + 1);
+	size_t folder = strlen(to->path) - strlen(to->name), size = folder + strlen(name) + 1;
+	char *path = malloc(size);
 
-	if (path) {
-		memcpy(path, to->path, folder);
-		(void)text_copy(path + folder, strlen(name) + 1, name);
-	}
+	if (path)
+		(void)text_format(path, size, "%.*s%s", (int)folder, to->path, name);
 	return path;
 }
 

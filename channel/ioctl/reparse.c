@@ -247,7 +247,6 @@ static int32_t get(struct call *call, struct file *file)
 	if (error)
 		return status_of(error);
 	call->out->data = reparse_build(target, strlen(target), call->data, call->in.u.control.room);
-	call->out->information = call->out->data;
 	return call->out->data ? STATUS_SUCCESS : STATUS_BUFFER_TOO_SMALL;
 }
 

@@ -7,10 +7,10 @@
  * to case; and one function for each type of request (dispatch.h calls them).
  *
  * Who owns what
- *   The file system is the caller's, before and after. An open file (files.c) holds one lookup of its node and a
- * handle; both are given back when it is closed and no request uses it any more. While a request runs, its struct call
- *   holds one lookup of each node that it went through; all are given back, in one list, when it ends. So at rest
- *   the file system's counts are those of the open files, exactly.
+ *   The file system is the caller's, before and after. An open file (files.c) holds one lookup of its node and one
+ *   handle; both are given back when it is closed and no request uses it any more. While a request runs, its struct
+ *   call holds one lookup of each node that it went through; all are given back, in one list, when it ends. So at
+ *   rest the file system's counts are those of the open files, exactly.
  *
  * Case
  *   A name is first looked up as it stands. When it is not there, and the request is not for exact case, the
@@ -20,8 +20,8 @@
  *
  * Links
  *   A symbolic link inside of a path, and at its end unless the link itself is meant, is followed here when it leads to
- *   somewhere on the volume. One that leads elsewhere ("C:\...") is the system's to follow (protocol.h,
- * FS_OPEN_REPARSE). A file's path in the table is what was really gone, without links.
+ *   somewhere on the volume. One that leads elsewhere ("C:\...") is the system's to follow: protocol.h,
+ *   FS_OPEN_REPARSE. A file's path in the table is what was really gone, without links.
  *
  * What has no place
  *   Streams, extended attributes as Windows has them, short names, object ids and a time of creation that is set:
