@@ -92,6 +92,8 @@ static void FSDiskDescribe(struct fs_drive *drive, struct fs_disk *disk)
 	disk->waiting = FSRequestCount(drive);
 	disk->volume_length = (uint16_t)(wcslen(name) * sizeof(WCHAR));
 	RtlCopyMemory(disk->volume, name, disk->volume_length);
+	disk->source_length = drive->source.Length < sizeof(disk->source) ? drive->source.Length : sizeof(disk->source);
+	RtlCopyMemory(disk->source, drive->source.Buffer, disk->source_length);
 	FSFilesLock(drive);
 	disk->open_files = (uint32_t)drive->open_count;
 	disk->label_length = drive->label.Length;

@@ -127,9 +127,10 @@ struct fs_disk {
 	uint32_t waiting;    /* requests that no answer has come for */
 	uint16_t label_length;
 	uint16_t volume_length;
-	uint32_t reserved2;
+	uint32_t source_length;
 	uint16_t label[FS_LABEL_MAX / 2];
-	uint16_t volume[64]; /* the device's name behind \Device\ */
+	uint16_t volume[64];  /* the device's name behind \Device\ */
+	uint16_t source[256]; /* source_length bytes of it, all that fit */
 };
 
 /* --- The communication device: beginning and end --------------------------------------------------------- */
@@ -202,13 +203,15 @@ enum fs_type {
 #define FS_REQUEST_REPLAYED (1u << 0) /* an earlier service was given it, and may have done it */
 
 #define FS_OPEN_CASE_SENSITIVE (1u << 0)
-/* The folder that the name is in (SL_OPEN_TARGET_DIRECTORY); information: FILE_EXISTS or FILE_DOES_NOT_EXIST, of the
- * name. */
-#define FS_OPEN_TARGET_FOLDER (1u << 1)
+#define FS_OPEN_TARGET_FOLDER  (1u << 1) /* the folder that the name is in (SL_OPEN_TARGET_DIRECTORY) */
+#define FS_OPEN_REPARSE	       (1u << 2) /* STATUS_REPARSE is an answer */
 
 /*
  * Open or make a file. name is the whole path from the root, "\a\b", "\" the root itself. A file that is there and is
  * to be overwritten or superseded is opened only; the driver looks whether that may be and then sends FS_OVERWRITE.
+ * Links that lead to somewhere on the disk are followed by the service. One that leads elsewhere is answered, with
+ * FS_OPEN_REPARSE, by STATUS_REPARSE: no file is open, data is its REPARSE_DATA_BUFFER, information how many bytes of
+ * name are behind it; without, by STATUS_REPARSE_POINT_NOT_RESOLVED.
  */
 struct fs_create {
 	uint32_t access;      /* ACCESS_MASK that is asked for */
@@ -277,8 +280,9 @@ struct fs_rename {
 #define FS_LIST_ONE (1u << 0) /* no more than one entry is wanted */
 
 /*
- * pattern as FsRtlIsNameInExpression has it, in any case of letters; empty: every name. "." and ".." of a folder that
- * is not the root are entries like any other. An answer without data ends the listing.
+ * pattern as FsRtlIsNameInExpression has it, in any case of letters; empty: every name. A folder but the root has "."
+ * and ".." first. When there is nothing (more): STATUS_NO_SUCH_FILE from the beginning, STATUS_NO_MORE_FILES from a
+ * marker; STATUS_BUFFER_TOO_SMALL when not even one entry fits.
  */
 struct fs_list {
 	uint64_t marker; /* 0: from the beginning */
@@ -287,7 +291,7 @@ struct fs_list {
 	struct fs_text pattern;
 };
 
-/* FS_QUERY_SECURITY: room; FS_SET_SECURITY: descriptor, self-relative. */
+/* FS_QUERY_SECURITY: room; FS_SET_SECURITY: descriptor, self-relative. STATUS_BUFFER_OVERFLOW brings no data. */
 struct fs_security {
 	uint32_t information; /* SECURITY_INFORMATION */
 	uint32_t room;
@@ -344,9 +348,13 @@ struct fs_request {
 
 /* FS_CREATE, FS_REOPEN. */
 struct fs_created {
-	uint64_t file;	      /* the service's name of this open file; not 0 */
-	uint32_t information; /* FILE_OPENED, FILE_CREATED; FILE_OVERWRITTEN or FILE_SUPERSEDED: OVERWRITE is to come */
-	uint32_t granted;     /* ACCESS_MASK, of what was asked for */
+	uint64_t file; /* the service's name of this open file; not 0 */
+	/*
+	 * FILE_OPENED, FILE_CREATED; FILE_OVERWRITTEN or FILE_SUPERSEDED: OVERWRITE is to come. With
+	 * FS_OPEN_TARGET_FOLDER: FILE_EXISTS or FILE_DOES_NOT_EXIST.
+	 */
+	uint32_t information;
+	uint32_t granted; /* ACCESS_MASK, of what was asked for */
 };
 
 struct fs_volume {

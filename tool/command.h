@@ -10,12 +10,12 @@
  *    client.c      talking to the service
  *    start.c       starting it when it does not run
  *    options.c     -o key=value
+ *    words.c       what the command of every platform shares (words.h)
  *    paths.c       making what people type absolute
  *    users.c       who keeps a drive busy
  *    mounts.c      what the mount table says of a folder
  *
- * A subcommand returns the exit status: 0; 1 after one line on standard error that says what is wrong and
- * what to do (complain); 2 after one line about how it was called (usage). The command has one thread.
+ * The command has one thread.
  */
 #ifndef TOOL_COMMAND_H
 #define TOOL_COMMAND_H
@@ -26,11 +26,7 @@
 #include <stdint.h>
 
 #include "support/jsonrpc.h"
-
-#define EXIT_MISTAKE 1
-#define EXIT_USAGE   2
-
-#define COMMAND_LINE_MAX 1024
+#include "tool/words.h"
 
 /* argv[0] is the subcommand. */
 int command_map(int argc, char **argv);
@@ -40,21 +36,8 @@ int command_status(int argc, char **argv);
 int command_login(int argc, char **argv);
 int command_contents(int argc, char **argv); /* pin, unpin, evict, sync */
 
-/* help.c. command: a subcommand, or NULL for the overview. false: there is no such subcommand. */
-bool help_print(const char *command);
-
-/* main.c. "driveway: " and one line on standard error; returns EXIT_MISTAKE or EXIT_USAGE. */
-int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-int usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* One line of JSON, indented, on standard output. Steals value. */
+/* main.c. One line of JSON, indented, on standard output. Steals value. */
 int print_json(json_t *value);
-/*
- * The options of a subcommand that knows --help and one more, flag, whose first letter is a short option too when
- * shorts (for getopt) has it. true: go on; optind is the first argument, and *given whether flag was there. false: end
- * with *status.
- */
-bool read_options(int argc, char **argv, const char *shorts, const char *flag, bool *given, int *status);
-
 /*
  * client.c. Call method with params (stolen; NULL, which jansson makes of bytes that are no UTF-8, is a mistake) and
  * give its result (a new reference). start: start the service when none runs. 0; -ENOENT: none runs; -ECONNRESET: the
@@ -72,13 +55,9 @@ int start_service(const char *folder, int *out, char *error, size_t error_size);
 /* Connect to the service in folder: 0 and *out, -ENOENT (none runs, or its socket is stale), or another error. */
 int start_connect(const char *folder, int *out);
 
-/* options.c. Append "key=value,key,..." to options, an array of [key, value]; a comma that belongs to a value is
- * written
- * "\,". false: no memory. */
+/* options.c. Append what options_each finds in text to options, an array of [key, value]. false: no memory. */
 bool options_add(json_t *options, const char *text);
 
-/* status.c. Bytes as people read them. */
-void write_bytes(char *out, size_t size, json_int_t bytes);
 /* cloud.c. What a drive of a cloud says of itself. */
 void cloud_print(json_t *facts);
 

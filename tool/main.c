@@ -1,41 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "tool/command.h"
 
-#include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "support/text.h"
 #include "version.h"
-
-int complain(const char *format, ...)
-{
-	char line[COMMAND_LINE_MAX], clean[COMMAND_LINE_MAX];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(line, sizeof(line), format, arguments);
-	va_end(arguments);
-	text_printable(clean, sizeof(clean), line);
-	fprintf(stderr, "driveway: %s\n", clean);
-	return EXIT_MISTAKE;
-}
-
-int usage(const char *command, const char *format, ...)
-{
-	char line[COMMAND_LINE_MAX], clean[COMMAND_LINE_MAX];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(line, sizeof(line), format, arguments);
-	va_end(arguments);
-	text_printable(clean, sizeof(clean), line);
-	fprintf(stderr, "driveway: %s: see driveway %s%s--help\n", clean, command ? command : "", command ? " " : "");
-	return EXIT_USAGE;
-}
 
 int print_json(json_t *value)
 {
@@ -44,31 +15,6 @@ int print_json(json_t *value)
 	json_decref(value);
 	putchar('\n');
 	return ret || fflush(stdout) ? complain("cannot write the result to standard output") : EXIT_SUCCESS;
-}
-
-bool read_options(int argc, char **argv, const char *shorts, const char *flag, bool *given, int *status)
-{
-	const struct option known[] = {
-		{flag, no_argument, NULL, flag[0]},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	int c;
-
-	*given = false;
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, shorts, known, NULL)) != -1) {
-		if (c == flag[0]) {
-			*given = true;
-			continue;
-		}
-		if (c == 'h')
-			*status = help_print(argv[0]) ? EXIT_SUCCESS : EXIT_MISTAKE;
-		else
-			*status = usage(argv[0], "%s is not an option of %s", argv[optind - 1], argv[0]);
-		return false;
-	}
-	return true;
 }
 
 static int command_help(int argc, char **argv)

@@ -27,17 +27,6 @@ static void print_number(json_t *object, const char *member, const char *title)
 	printf("  %-14s%" JSON_INTEGER_FORMAT "\n", title, json_integer_value(json_object_get(object, member)));
 }
 
-void write_bytes(char *out, size_t size, json_int_t bytes)
-{
-	static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"};
-	double value = (double)bytes;
-	size_t unit = 0;
-
-	for (; value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
-		value /= 1024;
-	text_format(out, size, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
-}
-
 static void print_size(json_t *size)
 {
 	char total[32], left[32];

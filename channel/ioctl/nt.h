@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * nt.h - the constants of Windows that the translation speaks in
+ *
+ * Names and values are those of Microsoft's published documentation: NTSTATUS values from [MS-ERREF] 2.3, access masks
+ * and security descriptors from [MS-DTYP] 2.4, file attributes, create options, reparse points and volume attributes
+ * from [MS-FSCC] 2, and dispositions from the page of NtCreateFile. They stand here so that the translation compiles
+ * where there are no headers of Windows. The names are the same as there, so no file includes both.
+ */
+#ifndef CHANNEL_IOCTL_NT_H
+#define CHANNEL_IOCTL_NT_H
+
+#include <stdint.h>
+
+/* --- NTSTATUS --- */
+
+#define STATUS_SUCCESS			  ((int32_t)0x00000000)
+#define STATUS_REPARSE			  ((int32_t)0x00000104)
+#define STATUS_BUFFER_OVERFLOW		  ((int32_t)0x80000005)
+#define STATUS_NO_MORE_FILES		  ((int32_t)0x80000006)
+#define STATUS_DEVICE_BUSY		  ((int32_t)0x80000011)
+#define STATUS_INVALID_HANDLE		  ((int32_t)0xC0000008)
+#define STATUS_INVALID_PARAMETER	  ((int32_t)0xC000000D)
+#define STATUS_NO_SUCH_FILE		  ((int32_t)0xC000000F)
+#define STATUS_INVALID_DEVICE_REQUEST	  ((int32_t)0xC0000010)
+#define STATUS_END_OF_FILE		  ((int32_t)0xC0000011)
+#define STATUS_ACCESS_DENIED		  ((int32_t)0xC0000022)
+#define STATUS_BUFFER_TOO_SMALL		  ((int32_t)0xC0000023)
+#define STATUS_OBJECT_NAME_INVALID	  ((int32_t)0xC0000033)
+#define STATUS_OBJECT_NAME_NOT_FOUND	  ((int32_t)0xC0000034)
+#define STATUS_OBJECT_NAME_COLLISION	  ((int32_t)0xC0000035)
+#define STATUS_OBJECT_PATH_NOT_FOUND	  ((int32_t)0xC000003A)
+#define STATUS_SHARING_VIOLATION	  ((int32_t)0xC0000043)
+#define STATUS_QUOTA_EXCEEDED		  ((int32_t)0xC0000044)
+#define STATUS_INVALID_OWNER		  ((int32_t)0xC000005A)
+#define STATUS_INVALID_PRIMARY_GROUP	  ((int32_t)0xC000005B)
+#define STATUS_INVALID_SECURITY_DESCR	  ((int32_t)0xC0000079)
+#define STATUS_DISK_FULL		  ((int32_t)0xC000007F)
+#define STATUS_INSUFFICIENT_RESOURCES	  ((int32_t)0xC000009A)
+#define STATUS_MEDIA_WRITE_PROTECTED	  ((int32_t)0xC00000A2)
+#define STATUS_DEVICE_NOT_READY		  ((int32_t)0xC00000A3)
+#define STATUS_IO_TIMEOUT		  ((int32_t)0xC00000B5)
+#define STATUS_FILE_IS_A_DIRECTORY	  ((int32_t)0xC00000BA)
+#define STATUS_NOT_SUPPORTED		  ((int32_t)0xC00000BB)
+#define STATUS_NO_SUCH_DEVICE		  ((int32_t)0xC000000E)
+#define STATUS_REQUEST_NOT_ACCEPTED	  ((int32_t)0xC00000D0)
+#define STATUS_NOT_SAME_DEVICE		  ((int32_t)0xC00000D4)
+#define STATUS_UNEXPECTED_IO_ERROR	  ((int32_t)0xC00000E9)
+#define STATUS_DIRECTORY_NOT_EMPTY	  ((int32_t)0xC0000101)
+#define STATUS_NOT_A_DIRECTORY		  ((int32_t)0xC0000103)
+#define STATUS_TOO_MANY_OPENED_FILES	  ((int32_t)0xC000011F)
+#define STATUS_CANCELLED		  ((int32_t)0xC0000120)
+#define STATUS_CANNOT_DELETE		  ((int32_t)0xC0000121)
+#define STATUS_FILE_INVALID		  ((int32_t)0xC0000098)
+#define STATUS_FILE_CLOSED		  ((int32_t)0xC0000128)
+#define STATUS_TOO_MANY_LINKS		  ((int32_t)0xC0000265)
+#define STATUS_NOT_A_REPARSE_POINT	  ((int32_t)0xC0000275)
+#define STATUS_IO_REPARSE_TAG_MISMATCH	  ((int32_t)0xC0000277)
+#define STATUS_IO_REPARSE_DATA_INVALID	  ((int32_t)0xC0000278)
+#define STATUS_IO_REPARSE_TAG_NOT_HANDLED ((int32_t)0xC0000279)
+#define STATUS_REPARSE_POINT_NOT_RESOLVED ((int32_t)0xC0000280)
+#define STATUS_FILE_TOO_LARGE		  ((int32_t)0xC0000904)
+
+#define NT_SUCCESS(status) ((int32_t)(status) >= 0)
+
+/* --- CREATE --- */
+
+#define FILE_SUPERSEDE	  0u
+#define FILE_OPEN	  1u
+#define FILE_CREATE	  2u
+#define FILE_OPEN_IF	  3u
+#define FILE_OVERWRITE	  4u
+#define FILE_OVERWRITE_IF 5u
+
+#define FILE_DIRECTORY_FILE	0x00000001u
+#define FILE_NON_DIRECTORY_FILE 0x00000040u
+#define FILE_DELETE_ON_CLOSE	0x00001000u
+#define FILE_OPEN_BY_FILE_ID	0x00002000u
+#define FILE_OPEN_REPARSE_POINT 0x00200000u
+
+/* What CREATE did. */
+#define FILE_SUPERSEDED	    0u
+#define FILE_OPENED	    1u
+#define FILE_CREATED	    2u
+#define FILE_OVERWRITTEN    3u
+#define FILE_EXISTS	    4u
+#define FILE_DOES_NOT_EXIST 5u
+
+/* --- Access --- */
+
+#define FILE_READ_DATA	      0x00000001u
+#define FILE_WRITE_DATA	      0x00000002u
+#define FILE_APPEND_DATA      0x00000004u
+#define FILE_READ_EA	      0x00000008u
+#define FILE_WRITE_EA	      0x00000010u
+#define FILE_EXECUTE	      0x00000020u
+#define FILE_DELETE_CHILD     0x00000040u
+#define FILE_READ_ATTRIBUTES  0x00000080u
+#define FILE_WRITE_ATTRIBUTES 0x00000100u
+#define DELETE		      0x00010000u
+#define READ_CONTROL	      0x00020000u
+#define WRITE_DAC	      0x00040000u
+#define WRITE_OWNER	      0x00080000u
+#define SYNCHRONIZE	      0x00100000u
+#define MAXIMUM_ALLOWED	      0x02000000u
+#define GENERIC_ALL	      0x10000000u
+#define GENERIC_EXECUTE	      0x20000000u
+#define GENERIC_WRITE	      0x40000000u
+#define GENERIC_READ	      0x80000000u
+#define FILE_ALL_ACCESS	      0x001f01ffu
+#define FILE_GENERIC_READ     (READ_CONTROL | FILE_READ_DATA | FILE_READ_ATTRIBUTES | FILE_READ_EA | SYNCHRONIZE)
+#define FILE_GENERIC_WRITE                                                                                             \
+	(READ_CONTROL | FILE_WRITE_DATA | FILE_WRITE_ATTRIBUTES | FILE_WRITE_EA | FILE_APPEND_DATA | SYNCHRONIZE)
+#define FILE_GENERIC_EXECUTE (READ_CONTROL | FILE_READ_ATTRIBUTES | FILE_EXECUTE | SYNCHRONIZE)
+
+/* --- Attributes of files and volumes --- */
+
+#define FILE_ATTRIBUTE_READONLY		   0x00000001u
+#define FILE_ATTRIBUTE_HIDDEN		   0x00000002u
+#define FILE_ATTRIBUTE_SYSTEM		   0x00000004u
+#define FILE_ATTRIBUTE_DIRECTORY	   0x00000010u
+#define FILE_ATTRIBUTE_ARCHIVE		   0x00000020u
+#define FILE_ATTRIBUTE_NORMAL		   0x00000080u
+#define FILE_ATTRIBUTE_TEMPORARY	   0x00000100u
+#define FILE_ATTRIBUTE_REPARSE_POINT	   0x00000400u
+#define FILE_ATTRIBUTE_NOT_CONTENT_INDEXED 0x00002000u
+
+#define FILE_CASE_SENSITIVE_SEARCH   0x00000001u
+#define FILE_CASE_PRESERVED_NAMES    0x00000002u
+#define FILE_UNICODE_ON_DISK	     0x00000004u
+#define FILE_PERSISTENT_ACLS	     0x00000008u
+#define FILE_SUPPORTS_REPARSE_POINTS 0x00000080u
+#define FILE_READ_ONLY_VOLUME	     0x00080000u
+#define FILE_SUPPORTS_HARD_LINKS     0x00400000u
+
+/* --- Reparse points --- */
+
+#define FSCTL_SET_REPARSE_POINT	   0x000900a4u
+#define FSCTL_GET_REPARSE_POINT	   0x000900a8u
+#define FSCTL_DELETE_REPARSE_POINT 0x000900acu
+
+#define IO_REPARSE_TAG_SYMLINK 0xa000000cu
+#define IO_REPARSE_TAG_AF_UNIX 0x80000023u
+#define IO_REPARSE_TAG_LX_FIFO 0x80000024u
+#define IO_REPARSE_TAG_LX_CHR  0x80000025u
+#define IO_REPARSE_TAG_LX_BLK  0x80000026u
+
+#define SYMLINK_FLAG_RELATIVE 0x00000001u
+
+/* --- Security --- */
+
+#define OWNER_SECURITY_INFORMATION 0x00000001u
+#define GROUP_SECURITY_INFORMATION 0x00000002u
+#define DACL_SECURITY_INFORMATION  0x00000004u
+
+#define SE_DACL_PRESENT	 0x0004u
+#define SE_SELF_RELATIVE 0x8000u
+#define ACL_REVISION	 2u
+#define ACL_REVISION_DS	 4u
+#define ACE_ALLOWED	 0u /* ACCESS_ALLOWED_ACE_TYPE */
+#define ACE_DENIED	 1u /* ACCESS_DENIED_ACE_TYPE */
+#define INHERIT_ONLY_ACE 0x08u
+
+#endif
