@@ -100,7 +100,8 @@ static NTSTATUS FSCreateVolume(struct fs_call *call)
 	FSCcbEnd(ccb);
 	ccb->granted = call->stack->Parameters.Create.SecurityContext->DesiredAccess;
 	if (ccb->granted & MAXIMUM_ALLOWED)
-		ccb->granted = FILE_GENERIC_READ | FILE_GENERIC_WRITE;
+		ccb->granted = FILE_GENERIC_READ | FILE_WRITE_DATA | FILE_APPEND_DATA | FILE_WRITE_EA |
+			       FILE_WRITE_ATTRIBUTES;
 	ccb->closing = TRUE;
 	FSFilesLock(drive);
 	FSCcbJoin(ccb, drive->volume_fcb);
