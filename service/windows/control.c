@@ -59,18 +59,16 @@ static void WINAPI service_main(DWORD count, char **arguments)
 	tell(SERVICE_STOPPED, control.status ? ERROR_NOT_READY : NO_ERROR);
 }
 
-bool control_run(int (*serve)(const char *folder, bool is_service), const char *folder, void *event, int *status)
+int control_run(int (*serve)(const char *folder, bool is_service), const char *folder, void *event)
 {
 	SERVICE_TABLE_ENTRYA table[] = {{(char *)CONTROL_SERVICE_NAME, service_main}, {NULL, NULL}};
 
 	control.serve = serve;
 	control.folder = folder;
 	control.event = event;
-	/* It fails at once where nobody waits for a service: then this is a program in a console. */
 	if (!StartServiceCtrlDispatcherA(table))
-		return false;
-	*status = control.status;
-	return true;
+		return 1;
+	return control.status;
 }
 
 void control_ready(void)

@@ -18,10 +18,10 @@
 #define CONTROL_SERVICE_NAME "drivewayd"
 
 /*
- * When the service control manager has started this process: call serve, which is to return soon after the event (a
- * HANDLE) is set, and give its status when the service has ended. false: it has not, and nothing was called.
+ * In a process that the service control manager has started: call serve, which is to return soon after the event (a
+ * HANDLE) is set, and answer its status when the service has ended. 1: nobody waits for a service.
  */
-bool control_run(int (*serve)(const char *folder, bool is_service), const char *folder, void *event, int *status);
+int control_run(int (*serve)(const char *folder, bool is_service), const char *folder, void *event);
 /* The service serves from now on. Does nothing in a process that is none. */
 void control_ready(void);
 

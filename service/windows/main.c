@@ -2,11 +2,12 @@
 /*
  * main.c - drivewayd.exe: the service on Windows
  *
- *    drivewayd.exe [FOLDER]
+ *    drivewayd.exe [--service] [FOLDER]
  *
- * Answers the driver until the driver goes or Ctrl+C (or its console's end) comes; started by the service control
- * manager, until that says stop, and then the log is FOLDER\drivewayd.log. FOLDER is where memory is kept that the
- * next service is to find; %ProgramData%\Driveway as it comes. Exit status 0, or 1 with one line that says why.
+ * Answers the driver until the driver goes or Ctrl+C (or its console's end) comes; with --service,
+ * as the service control manager starts it, until that says stop, and then the log is FOLDER\drivewayd.log. FOLDER is
+ * where memory is kept that the next service is to find; %ProgramData%\Driveway as it comes. Exit status 0, or 1 with
+ * one line that says why.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,13 +125,11 @@ static int serve(const char *folder, bool is_service)
 
 int main(int count, char **arguments)
 {
-	const char *folder = count > 1 ? arguments[1] : NULL;
-	int status;
+	bool is_service = count > 1 && strcmp(arguments[1], "--service") == 0;
+	const char *folder = arguments[is_service ? 2 : 1]; /* a NULL ends them */
 
 	ending = CreateEventW(NULL, TRUE, FALSE, NULL);
 	if (!ending || !SetConsoleCtrlHandler(end_asked, TRUE))
 		return fail("out of memory", GetLastError());
-	if (control_run(serve, folder, ending, &status))
-		return status;
-	return serve(folder, false);
+	return is_service ? control_run(serve, folder, ending) : serve(folder, false);
 }

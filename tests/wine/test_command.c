@@ -184,7 +184,7 @@ static void drives(void)
 	CHECK(!has_letter('Y'));
 	refuse("map Y: memory: -o colour=red", 1, "memory: cannot be mapped");
 	CHECK(!has_letter('Y'));
-	expect("map Y: memory: --read-only --json", 0, "\"target\": \"Y:\"");
+	expect("map Y: memory: --cache cache --read-only --json", 0, "\"target\": \"Y:\"");
 	expect_also("\"read_only\": true");
 	expect_also("\"label\": \"Driveway-");
 	/* Wine has a Z: of its own, and X: and Y: are ours. */

@@ -93,22 +93,21 @@ static DWORD stop(SC_HANDLE handle)
 	return wait_for(handle, SERVICE_STOPPED);
 }
 
-/* The path of a file beside this program, in quotes when a command line is wanted. false: it is too long or not there.
- */
+/* A file beside this program, as a path or as the command line of a program. false: it is too long or not there. */
 static bool find_file(const struct service *service, wchar_t path[MAX_PATH])
 {
 	wchar_t folder[MAX_PATH], plain[MAX_PATH], *slash;
 	DWORD length = GetModuleFileNameW(NULL, folder, MAX_PATH);
-	bool quoted = service->type == SERVICE_WIN32_OWN_PROCESS;
+	bool is_program = service->type == SERVICE_WIN32_OWN_PROCESS;
 
 	slash = length && length < MAX_PATH ? wcsrchr(folder, L'\\') : NULL;
 	if (!slash)
 		return false;
 	slash[1] = L'\0';
-	if (wcslen(folder) + wcslen(service->file) + 3 > MAX_PATH)
+	if (wcslen(folder) + wcslen(service->file) + 16 > MAX_PATH)
 		return false;
 	_snwprintf(plain, MAX_PATH, L"%ls%ls", folder, service->file);
-	_snwprintf(path, MAX_PATH, quoted ? L"\"%ls\"" : L"%ls", plain);
+	_snwprintf(path, MAX_PATH, is_program ? L"\"%ls\" --service" : L"%ls", plain);
 	return GetFileAttributesW(plain) != INVALID_FILE_ATTRIBUTES;
 }
 
