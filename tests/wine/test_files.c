@@ -49,14 +49,10 @@ static void io_clear(uint32_t major, uint32_t file)
 	io.related = INJECT_NO_FILE;
 }
 
-static void io_begin_at(int line)
+static void io_begin(void)
 {
-	if (getenv("TRACE"))
-		fprintf(stderr, "line %d: major %u\n", line, io.major);
 	call_begin(&io_call, injector, IOCTL_INJECT, &io, sizeof(io), &io, sizeof(io));
 }
-
-#define io_begin() io_begin_at(__LINE__)
 
 static int32_t io_end(void)
 {
