@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/operations.h"
 #include "support/text.h"
 
 #define SECOND	   INT64_C(1000000000)
@@ -293,14 +294,9 @@ void properties_read(const char *set, struct properties_facts *out)
 	}
 }
 
-static int64_t seconds_of(int64_t nanoseconds)
-{
-	return nanoseconds / SECOND - (nanoseconds % SECOND < 0);
-}
-
 int64_t properties_mtime(const struct properties_facts *facts, int64_t modified)
 {
-	return facts->has_mtime && facts->instead == seconds_of(modified) ? facts->mtime : modified;
+	return facts->has_mtime && facts->instead == entry_time(modified).seconds ? facts->mtime : modified;
 }
 
 /* The name and the value that a line stands for; value is malloc'd. 1; 0: it is no attribute, or makes no sense. */
@@ -427,9 +423,10 @@ int properties_want(struct database_connection *connection, struct cache *cache,
 	}
 	/* An upload brings the time by itself. */
 	if (!ret && !node_is_folder(&row) && !(row.dirty & (DIRTY_CONTENT | DIRTY_NEW)) &&
-	    seconds_of(row.mtime) != seconds_of(item.remote_mtime)) {
-		(void)text_format(value, sizeof(value), "%" PRId64 ".%09" PRId64 "/%" PRId64, seconds_of(row.mtime),
-				  row.mtime - seconds_of(row.mtime) * SECOND, seconds_of(item.remote_mtime));
+	    entry_time(row.mtime).seconds != entry_time(item.remote_mtime).seconds) {
+		(void)text_format(value, sizeof(value), "%" PRId64 ".%09" PRIu32 "/%" PRId64,
+				  entry_time(row.mtime).seconds, entry_time(row.mtime).nanoseconds,
+				  entry_time(item.remote_mtime).seconds);
 		ret = set_add(&all, KEY_MTIME, value);
 	}
 	if (!ret)

@@ -6,6 +6,7 @@
 
 #include "cache/active.h"
 #include "cache/digest.h"
+#include "cache/operations.h"
 #include "cache/properties.h"
 #include "cache/sent.h"
 #include "cache/sync_internal.h"
@@ -89,7 +90,7 @@ static int open_source(struct sync_job *job, const struct sync_subject *subject,
 {
 	struct cache *cache = job->sync->cache;
 	const EVP_MD *kind = digest_kind(cache->remote);
-	int64_t modified = subject->row.mtime;
+	struct dw_time modified = entry_time(subject->row.mtime);
 	struct content_stamp now;
 	int ret = 0;
 
@@ -112,13 +113,12 @@ static int open_source(struct sync_job *job, const struct sync_subject *subject,
 		if (ret)
 			return ret;
 		source->content.bytes = source->stamp.size;
-		modified = source->stamp.modified.seconds * SYNC_SECOND + source->stamp.modified.nanoseconds;
+		modified = source->stamp.modified;
 	} else if (subject->row.size && node_is_file(&subject->row)) {
 		/* Its bytes are lost: an empty file must not take the place of what the server has. */
 		return -EIO;
 	}
-	source->content.modified.seconds = modified / SYNC_SECOND - (modified % SYNC_SECOND < 0);
-	source->content.modified.nanoseconds = (uint32_t)(modified - source->content.modified.seconds * SYNC_SECOND);
+	source->content.modified = modified;
 	if (!kind)
 		return 0;
 	ret = hash_source(source, kind);

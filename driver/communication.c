@@ -318,11 +318,7 @@ NTSTATUS FSCommunicationDevice(struct fs_call *call)
 {
 	switch (call->stack->MajorFunction) {
 	case IRP_MJ_CREATE:
-		/* A name below the device is nobody's. */
-		if (call->stack->FileObject == NULL || call->stack->FileObject->FileName.Length != 0)
-			return STATUS_OBJECT_NAME_NOT_FOUND;
-		call->irp->IoStatus.Information = FILE_OPENED;
-		return STATUS_SUCCESS;
+		return FSDeviceOpened(call);
 	case IRP_MJ_CLEANUP:
 	case IRP_MJ_CLOSE:
 		FSServiceLost(call->stack->FileObject);

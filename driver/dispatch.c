@@ -82,6 +82,14 @@ static NTSTATUS FSCallDispatch(struct fs_call *call)
 	}
 }
 
+NTSTATUS FSDeviceOpened(struct fs_call *call)
+{
+	if (call->stack->FileObject == NULL || call->stack->FileObject->FileName.Length != 0)
+		return STATUS_OBJECT_NAME_NOT_FOUND;
+	call->irp->IoStatus.Information = FILE_OPENED;
+	return STATUS_SUCCESS;
+}
+
 NTSTATUS NTAPI FSDispatchRequest(DEVICE_OBJECT *device, IRP *irp)
 {
 	struct fs_call call = {

@@ -381,6 +381,8 @@ NTSTATUS FSGuard(void (*routine)(void *context), void *context);
 
 /* dispatch.c */
 DRIVER_DISPATCH FSDispatchRequest;
+/* IRP_MJ_CREATE of the control or communication device itself; a name below it is nobody's. */
+FSHandler FSDeviceOpened;
 void FSDispatchAgain(IRP *irp);					   /* an IRP that had been held up; PASSIVE_LEVEL */
 void FSComplete(IRP *irp, NTSTATUS status, ULONG_PTR information); /* <= DISPATCH_LEVEL */
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "support/text.h"
+#include "version.h"
 
 int complain(const char *format, ...)
 {
@@ -97,4 +98,46 @@ void write_bytes(char *out, size_t size, int64_t bytes)
 	for (; value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
 		value /= 1024;
 	text_format(out, size, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+}
+
+static int command_help(int argc, char **argv)
+{
+	if (argc > 2)
+		return usage(NULL, "help takes one subcommand");
+	if (!help_print(argc == 2 ? argv[1] : NULL))
+		return usage(NULL, "there is no subcommand \"%s\"", argv[1]);
+	return EXIT_SUCCESS;
+}
+
+static int command_version(int argc, char **argv)
+{
+	if (argc > 1)
+		return usage(NULL, "version takes no arguments");
+	puts("driveway " DRIVEWAY_VERSION);
+	return EXIT_SUCCESS;
+}
+
+static const struct command *find(const struct command *commands, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(name, commands[i].name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+int commands_run(const struct command *commands, size_t count, const char *what, int argc, char **argv)
+{
+	static const struct command common[] = {
+		{"help", command_help},	      {"--help", command_help},	      {"-h", command_help},
+		{"version", command_version}, {"--version", command_version},
+	};
+	const struct command *command;
+
+	if (argc < 2)
+		return usage(NULL, "say what to do: %s", what);
+	command = find(commands, count, argv[1]);
+	if (!command)
+		command = find(common, sizeof(common) / sizeof(common[0]), argv[1]);
+	return command ? command->run(argc - 1, argv + 1) : usage(NULL, "there is no subcommand \"%s\"", argv[1]);
 }

@@ -37,6 +37,16 @@ int usage(const char *command, const char *format, ...) __attribute__((format(WO
  */
 bool read_options(int argc, char **argv, const char *shorts, const char *flag, bool *given, int *status);
 
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+};
+/*
+ * Run the one of the subcommands that argv names, or help or version, which every platform has; the exit status. what:
+ * the names of all, as a person reads them.
+ */
+int commands_run(const struct command *commands, size_t count, const char *what, int argc, char **argv);
+
 /* Of the platform's help.c. command: a subcommand, or NULL for the overview. false: there is no such subcommand. */
 bool help_print(const char *command);
 

@@ -118,15 +118,7 @@ class Test:
         self.refused(f'{when}: a folder never listed', os.listdir, self.path('unknown'))
 
     def run(self):
-        for path, text in (('known/read', 'read before'), ('known/unread', 'not read'), ('unknown/file', 'unknown')):
-            self.emulator.control('POST', 'changes', {'op': 'upload', 'path': '/' + path, 'content': text})
-        self.log_in()
-        self.machine.map(self.drive, 'box:', self.cache, timeout=TIMEOUT, settle=0.2, read_ahead=0, retry_pause=0.05)
-        os.listdir(self.path('known'))
-        with open(self.path('known/read'), 'rb') as file:
-            file.read()
-        self.write('known/mine', b'before')
-        self.machine.sync(self.drive)
+        self.begin([], retry_pause=0.05)
 
         self.emulator.control('DELETE', 'tokens')
         self.write('known/mine', b'without a login')
@@ -149,11 +141,27 @@ class Test:
             ('known/read', b'read before'), ('known/unread', b'not read'), ('known/mine', b'without a login'),
             ('unknown/file', b'unknown'), ('made', b'made without a login'))}
         wanted.update({'known': '', 'unknown': '', 'folder': ''})
+        self.check_trees(wanted)
+
+    def begin(self, login, **options):
+        """A mapped drive of an account with some files, of which one was read and one written."""
+        for path, text in (('known/read', 'read before'), ('known/unread', 'not read'), ('unknown/file', 'unknown')):
+            self.emulator.control('POST', 'changes', {'op': 'upload', 'path': '/' + path, 'content': text})
+        self.log_in(*login)
+        self.machine.map(self.drive, 'box:', self.cache, timeout=TIMEOUT, settle=0.2, read_ahead=0, **options)
+        os.listdir(self.path('known'))
+        with open(self.path('known/read'), 'rb') as file:
+            file.read()
+        self.write('known/mine', b'before')
+        self.machine.sync(self.drive)
+
+    def check_trees(self, wanted):
+        """All went up, and status has nothing more to say."""
         for line in differences(wanted, self.emulator.tree()[0]):
             self.wrong('on the server ' + line)
         for line in differences(wanted, patiently(30, 'reading', tree_of, self.drive)):
             self.wrong('on the drive ' + line)
-        self.check(not self.machine.facts(self.drive)['provider_status']['message'], 'the message stays after the login')
+        self.check(not self.machine.facts(self.drive)['provider_status']['message'], 'the message stays')
 
     def close(self, keep):
         self.machine.close()
